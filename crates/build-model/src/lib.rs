@@ -1,0 +1,32 @@
+//! The nouns of a container build: NVR, arch, target, labels, image tags, fault codes.
+//!
+//! No I/O and no async: the hub extension links this crate into the hub's own process, so it must
+//! stay small and must not be able to touch the network. One noun a file.
+
+mod arch;
+mod blame;
+mod container_params;
+mod digest;
+mod fault;
+mod ids;
+mod image_labels;
+mod image_tags;
+mod names;
+mod nvr;
+mod scm_url;
+mod suggest;
+mod task_result;
+
+pub use arch::{Arch, ArchError};
+pub use blame::{Blame, Diagnose};
+pub use container_params::{BuildContainerParams, ParamsError};
+pub use digest::{Digest, DigestError};
+pub use fault::FaultCode;
+pub use ids::{BuildId, EventId, RepoId, TaskId};
+pub use image_labels::{ImageLabels, LabelError};
+pub use image_tags::{BuildKind, ImageTagSet};
+pub use names::{ImageTag, KojiTag, NameError, TargetName};
+pub use nvr::{Nvr, NvrError, Nvra};
+pub use scm_url::{ScmUrl, ScmUrlError};
+pub use suggest::nearest;
+pub use task_result::BuildContainerResult;

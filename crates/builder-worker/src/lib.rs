@@ -1,0 +1,1 @@
+//! The containerbuild program: Koji builder worker and command line.

@@ -1,0 +1,2 @@
+//! The `containerbuild` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Koji content generator metadata, as a pure function of what was built.

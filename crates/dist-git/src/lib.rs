@@ -1,0 +1,1 @@
+//! Dist-git: SCM policy and checkout at a commit; nothing from the repository is ever executed.

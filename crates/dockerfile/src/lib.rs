@@ -1,0 +1,1 @@
+//! Dockerfile text to instructions to a stage plan; word expansion; dockerignore; lint rules. Pure.

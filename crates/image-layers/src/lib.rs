@@ -1,0 +1,1 @@
+//! Image layers at rest: store, unpack, pack, OCI layout and docker archive.

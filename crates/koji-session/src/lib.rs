@@ -1,0 +1,1 @@
+//! A Koji hub session: XML-RPC, login, call numbers, retries, multicall, chunked upload.

@@ -1,0 +1,1 @@
+//! OCI registries: resolve, pull and push images by digest.
