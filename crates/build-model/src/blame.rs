@@ -48,3 +48,13 @@ pub trait Diagnose: std::error::Error {
         false
     }
 }
+
+/// Any error of the project, where the caller only needs to know whose move it is (the steps of a build).
+pub type BoxedDiagnose = Box<dyn Diagnose + Send + Sync>;
+
+// Lets `?` turn every typed error into a boxed one, as std does for `Box<dyn Error>`.
+impl<E: Diagnose + Send + Sync + 'static> From<E> for BoxedDiagnose {
+    fn from(error: E) -> Self {
+        Box::new(error)
+    }
+}

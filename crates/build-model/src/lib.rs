@@ -18,7 +18,7 @@ mod suggest;
 mod task_result;
 
 pub use arch::{Arch, ArchError};
-pub use blame::{Blame, Diagnose};
+pub use blame::{Blame, BoxedDiagnose, Diagnose};
 pub use container_params::{BuildContainerParams, ParamsError};
 pub use digest::{Digest, DigestError};
 pub use fault::FaultCode;
