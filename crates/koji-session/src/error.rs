@@ -1,0 +1,253 @@
+//! What can go wrong between the worker and the hub, and whose move it then is.
+
+use std::path::PathBuf;
+
+use build_model::{Blame, Diagnose, FaultCode};
+
+use crate::CodecError;
+
+/// The hub ran the call and refused it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the hub refused {method} with fault {code}: {message}")]
+pub struct Fault {
+    /// Koji's number, see [`FaultCode`].
+    pub code: i64,
+    /// The hub's text.
+    pub message: String,
+    /// The method called.
+    pub method: String,
+}
+
+impl Fault {
+    /// Koji's name for the code, if it is one Koji defines.
+    pub fn fault_code(&self) -> Option<FaultCode> {
+        FaultCode::from_code(self.code)
+    }
+}
+
+impl Diagnose for Fault {
+    fn blame(&self) -> Blame {
+        match self.fault_code() {
+            Some(FaultCode::AuthError | FaultCode::AuthLockError | FaultCode::GssapiAuthError) => Blame::Site,
+            _ => Blame::Hub,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self.fault_code() {
+            Some(FaultCode::ServerOffline) => "hub-offline",
+            Some(FaultCode::LockError) => "hub-locked",
+            Some(FaultCode::AuthLockError) => "hub-session-locked",
+            Some(FaultCode::AuthExpired) => "hub-session-expired",
+            Some(FaultCode::AuthError | FaultCode::SequenceError | FaultCode::RetryError | FaultCode::GssapiAuthError) => {
+                "hub-auth"
+            }
+            Some(FaultCode::ActionNotAllowed) => "hub-not-allowed",
+            Some(FaultCode::ParameterError) => "hub-parameter",
+            Some(FaultCode::Unknown) | None => "hub-exception",
+            Some(_) => "hub-fault",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self.fault_code()? {
+            FaultCode::AuthLockError => {
+                Some("another process holds the exclusive session of this user; give every worker its own identity".to_owned())
+            }
+            FaultCode::AuthError => Some(
+                "check the certificate or password, that the host is known to the hub, and that its address did not change".to_owned(),
+            ),
+            _ => None,
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        matches!(self.fault_code(), Some(FaultCode::ServerOffline | FaultCode::LockError))
+    }
+}
+
+/// Why a call to the hub, or the preparation of one, failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HubError {
+    /// The hub answered with a fault.
+    #[error(transparent)]
+    Fault(Fault),
+    /// The call was carried out, but its answer was lost and the hub will not give it again (RetryError on a repeat).
+    /// Look at what the call should have changed before doing anything else.
+    #[error("the hub carried out {method} (call {callnum} of session {session_id}), but its answer was lost on the way")]
+    AnswerLost {
+        /// The method called.
+        method: String,
+        /// The call number that was repeated.
+        callnum: u64,
+        /// The session.
+        session_id: i64,
+    },
+    /// No answer came: connection refused, reset, timed out.
+    #[error("cannot call {method} at {url}")]
+    Transport {
+        /// The method called.
+        method: String,
+        /// The hub.
+        url: String,
+        /// The HTTP client's reason.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// An HTTP status other than 200: a proxy, a wrong URL, or a request the hub could not read.
+    #[error("calling {method} at {url}: HTTP status {status}{}", excerpt(.body))]
+    Status {
+        /// The method called.
+        method: String,
+        /// The hub.
+        url: String,
+        /// The status.
+        status: u16,
+        /// The beginning of the answer.
+        body: String,
+    },
+    /// The encrypted connection was refused, by us or by the hub. Never repeated.
+    #[error("cannot establish a trusted connection to {url}")]
+    Tls {
+        /// The hub.
+        url: String,
+        /// The TLS library's reason.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The answer is no XML-RPC.
+    #[error("the answer to {method} cannot be read")]
+    Decode {
+        /// The method called.
+        method: String,
+        /// What is wrong with it.
+        #[source]
+        source: CodecError,
+    },
+    /// XML-RPC, but not what the method is documented to answer.
+    #[error("the answer to {method} is not what Koji documents: {problem}")]
+    Answer {
+        /// The method called.
+        method: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// A file could not be read.
+    #[error("cannot {action} {}", .path.display())]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A certificate, key or CA file is not usable.
+    #[error("the file {} is not usable: {problem}", .path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The hub's URL cannot be used.
+    #[error("the hub URL `{url}` is not usable: {problem}")]
+    Url {
+        /// The URL as configured.
+        url: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// What arrived at the hub is not what was sent.
+    #[error("uploading {path}: the hub holds other bytes at offset {offset} than were sent (adler32 {found}, expected {expected})")]
+    Upload {
+        /// Directory and name on the hub.
+        path: String,
+        /// Where in the file.
+        offset: u64,
+        /// Checksum of what was sent.
+        expected: String,
+        /// Checksum the hub reports.
+        found: String,
+    },
+}
+
+fn excerpt(body: &str) -> String {
+    if body.is_empty() { String::new() } else { format!(": {body}") }
+}
+
+impl HubError {
+    /// The hub's fault code, when the hub answered with one that Koji defines.
+    pub fn fault_code(&self) -> Option<FaultCode> {
+        match self {
+            HubError::Fault(fault) => fault.fault_code(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same request may be sent again at once: nothing says that it failed for good.
+    pub(crate) fn is_resendable(&self) -> bool {
+        match self {
+            HubError::Transport { .. } => true,
+            HubError::Status { status, .. } => *status >= 500 || matches!(status, 408 | 425 | 429),
+            _ => false,
+        }
+    }
+}
+
+impl Diagnose for HubError {
+    fn blame(&self) -> Blame {
+        match self {
+            HubError::Fault(fault) => fault.blame(),
+            HubError::Decode { .. } | HubError::Answer { .. } | HubError::AnswerLost { .. } | HubError::Upload { .. } => Blame::Hub,
+            HubError::Transport { .. }
+            | HubError::Status { .. }
+            | HubError::Tls { .. }
+            | HubError::Io { .. }
+            | HubError::Credentials { .. }
+            | HubError::Url { .. } => Blame::Site,
+        }
+    }
+
+    fn kind(&self) -> &'static str {
+        match self {
+            HubError::Fault(fault) => fault.kind(),
+            HubError::AnswerLost { .. } => "hub-answer-lost",
+            HubError::Transport { .. } => "hub-unreachable",
+            HubError::Status { .. } => "hub-http-status",
+            HubError::Tls { .. } => "hub-tls",
+            HubError::Decode { .. } => "hub-answer-unreadable",
+            HubError::Answer { .. } => "hub-answer-unexpected",
+            HubError::Io { .. } => "hub-local-file",
+            HubError::Credentials { .. } => "hub-credentials",
+            HubError::Url { .. } => "hub-url",
+            HubError::Upload { .. } => "hub-upload-corrupt",
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            HubError::Fault(fault) => fault.hint(),
+            HubError::Tls { .. } => {
+                Some("check that the configured CA signed the hub's certificate and that the client certificate is still valid".to_owned())
+            }
+            HubError::Status { status: 300..=399, .. } => {
+                Some("redirections are not followed; configure the hub's final URL".to_owned())
+            }
+            HubError::Status { status: 400, .. } => {
+                Some("the hub could not read the request; it may be longer than its MaxRequestLength".to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    fn is_transient(&self) -> bool {
+        match self {
+            HubError::Fault(fault) => fault.is_transient(),
+            HubError::Upload { .. } => true,
+            other => other.is_resendable(),
+        }
+    }
+}

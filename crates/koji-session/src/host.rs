@@ -1,0 +1,308 @@
+//! A builder host's own calls (`host.*`, kojihub.py HostExports): check-in, taking tasks, ending them, subtasks.
+//! All of them need a host's user and an exclusive session, own or master's.
+
+use build_model::{Arch, FaultCode, TaskId};
+
+use crate::answer::Row;
+use crate::{HubError, Session, TaskState, Value, encode_fault, encode_response, fault_text};
+
+/// This host as the hub knows it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostInfo {
+    /// Host id.
+    pub id: i64,
+    /// The host's user.
+    pub user_id: i64,
+    /// Host name.
+    pub name: String,
+    /// Architectures it may build for.
+    pub arches: Vec<Arch>,
+    /// Load last reported.
+    pub task_load: f64,
+    /// Load it may carry.
+    pub capacity: f64,
+    /// Readiness last reported.
+    pub ready: bool,
+    /// Whether administrators let it work.
+    pub enabled: bool,
+}
+
+/// An open task held by this host.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HeldTask {
+    /// The task.
+    pub id: TaskId,
+    /// Whether it waits for subtasks; its weight does not count then.
+    pub waiting: bool,
+    /// Its share of the host's load.
+    pub weight: f64,
+    /// Whether a subtask it waits for has ended.
+    pub alert: bool,
+}
+
+/// A task that the scheduler gave to this host; not yet opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AssignedTask {
+    /// The task.
+    pub id: TaskId,
+    /// Its state, [`TaskState::Assigned`].
+    pub state: TaskState,
+    /// The method that says what to do.
+    pub method: String,
+    /// Its architecture.
+    pub arch: String,
+    /// Its channel.
+    pub channel_id: Option<i64>,
+    /// The host it is assigned to.
+    pub host_id: Option<i64>,
+}
+
+/// A subtask to make. `None` takes over what the parent has.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subtask {
+    /// The method of the new task.
+    pub method: String,
+    /// Its parameters, keyword arguments already in starstar form.
+    pub params: Vec<Value>,
+    /// The task it belongs to; open and held by this host.
+    pub parent: TaskId,
+    /// Tells subtasks of one parent apart; asking twice for one label gives the same task.
+    pub label: String,
+    /// Architecture of the host that shall do it.
+    pub arch: Option<Arch>,
+    /// Channel.
+    pub channel: Option<String>,
+    /// Priority, lower is sooner.
+    pub priority: Option<i64>,
+}
+
+impl Session {
+    /// This host's id.
+    ///
+    /// # Errors
+    /// Fault AuthError when the user is no host or the session is not exclusive.
+    pub async fn host_id(&self) -> Result<i64, HubError> {
+        let answer = self.call("host.getID", vec![]).await?;
+        Row::new("host.getID", &answer).number()
+    }
+
+    /// This host as the hub knows it.
+    ///
+    /// # Errors
+    /// As [`Session::call`], or when the answer lacks a documented member.
+    pub async fn get_host(&self) -> Result<HostInfo, HubError> {
+        let answer = self.call("host.getHost", vec![]).await?;
+        let row = Row::new("host.getHost", &answer);
+        let arches = row.opt_string("arches")?.unwrap_or_default();
+        Ok(HostInfo {
+            id: row.int("id")?,
+            user_id: row.int("user_id")?,
+            name: row.string("name")?,
+            arches: arches.split_whitespace().filter_map(|a| Arch::canonical(a).ok()).collect(),
+            task_load: row.opt_float("task_load")?.unwrap_or_default(),
+            capacity: row.opt_float("capacity")?.unwrap_or_default(),
+            ready: row.flag("ready")?,
+            enabled: row.flag("enabled")?,
+        })
+    }
+
+    /// Checks in: current load, whether more work is welcome, what this host can do. To be called at least every
+    /// three minutes, ready or not.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn update_host(&self, load: f64, ready: bool, methods: &[&str], maxjobs: u32) -> Result<(), HubError> {
+        let methods = methods.iter().map(|m| Value::from(*m)).collect::<Vec<_>>();
+        let data = Value::from_pairs([("methods", Value::Array(methods)), ("maxjobs", Value::from(maxjobs))]);
+        let load = if load.is_finite() { load.max(0.0) } else { 0.0 };
+        self.call_unit("host.updateHost", vec![load.into(), ready.into()], vec![("data", data)]).await
+    }
+
+    /// Checks out: no load, not ready (`host.updateHost` as kojid calls it when it ends; works on hubs of any age).
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn check_out(&self) -> Result<(), HubError> {
+        self.call_unit("host.updateHost", vec![Value::Double(0.0), Value::Bool(false)], vec![]).await
+    }
+
+    /// The open tasks held by this host.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn get_host_tasks(&self) -> Result<Vec<HeldTask>, HubError> {
+        let answer = self.call("host.getHostTasks", vec![]).await?;
+        Row::new("host.getHostTasks", &answer)
+            .rows()?
+            .map(|row| {
+                Ok(HeldTask {
+                    id: TaskId(row.int("id")?),
+                    waiting: row.flag("waiting")?,
+                    weight: row.opt_float("weight")?.unwrap_or_default(),
+                    alert: row.flag("alert")?,
+                })
+            })
+            .collect()
+    }
+
+    /// The tasks assigned to this host and waiting to be opened. The hub may run its scheduler during the call.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; hubs before 1.34 have no such method.
+    pub async fn get_tasks(&self) -> Result<Vec<AssignedTask>, HubError> {
+        let answer = self.call("host.getTasks", vec![]).await?;
+        Row::new("host.getTasks", &answer)
+            .rows()?
+            .map(|row| {
+                Ok(AssignedTask {
+                    id: TaskId(row.int("id")?),
+                    state: TaskState::read(&row)?,
+                    method: row.string("method")?,
+                    arch: row.opt_string("arch")?.unwrap_or_default(),
+                    channel_id: row.opt_int("channel_id")?,
+                    host_id: row.opt_int("host_id")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Takes a task. `None` when it is no longer ours to take (cancelled, or assigned elsewhere): no error.
+    /// When the answer is lost, the task was opened; its row is then fetched instead.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn open_task(&self, task: TaskId) -> Result<Option<Value>, HubError> {
+        let answer = match self.call("host.openTask", vec![task.into()]).await {
+            Err(HubError::AnswerLost { .. }) => self.call("getTaskInfo", vec![task.into()]).await?,
+            other => other?,
+        };
+        Ok((!answer.is_nil()).then_some(answer))
+    }
+
+    /// Sets a task's share of the host's load. Fault ActionNotAllowed: the task is no longer ours.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn set_task_weight(&self, task: TaskId, weight: f64) -> Result<(), HubError> {
+        self.call_unit("host.setTaskWeight", vec![task.into(), weight.into()], vec![]).await
+    }
+
+    /// Ends a task with its result. Fault ActionNotAllowed: the task is no longer ours.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn close_task(&self, task: TaskId, result: &Value) -> Result<(), HubError> {
+        self.call_unit("host.closeTask", vec![task.into(), encode_response(result).into()], vec![]).await
+    }
+
+    /// Ends a task as failed. The message is cleaned and shortened by [`fault_text`]: the hub refuses control
+    /// characters, and the task would stay open.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn fail_task(&self, task: TaskId, code: FaultCode, message: &str) -> Result<(), HubError> {
+        let document = encode_fault(i64::from(code.code()), &fault_text(message));
+        self.call_unit("host.failTask", vec![task.into(), document.into()], vec![]).await
+    }
+
+    /// Gives tasks back, to be done again by whoever the scheduler finds.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn free_tasks(&self, tasks: &[TaskId]) -> Result<(), HubError> {
+        let ids = tasks.iter().map(|t| Value::from(*t)).collect::<Vec<_>>();
+        self.call_unit("host.freeTasks", vec![Value::Array(ids)], vec![]).await
+    }
+
+    /// Declines an assigned task: for fifteen minutes when `soft`, for the task's life otherwise.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn refuse_task(&self, task: TaskId, soft: bool, message: &str) -> Result<(), HubError> {
+        let kwargs = vec![("soft", Value::Bool(soft)), ("msg", fault_text(message).into())];
+        self.call_unit("host.refuseTask", vec![task.into()], kwargs).await
+    }
+
+    /// Makes a subtask, or finds the one already made under its label: safe to repeat after a restart.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn subtask(&self, subtask: &Subtask) -> Result<TaskId, HubError> {
+        const METHOD: &str = "host.subtask";
+        let params = vec![subtask.method.as_str().into(), Value::Array(subtask.params.clone()), subtask.parent.into()];
+        let mut kwargs = vec![("label", Value::from(subtask.label.as_str()))];
+        if let Some(arch) = &subtask.arch {
+            kwargs.push(("arch", arch.as_str().into()));
+        }
+        if let Some(channel) = &subtask.channel {
+            kwargs.push(("channel", channel.as_str().into()));
+        }
+        if let Some(priority) = subtask.priority {
+            kwargs.push(("priority", priority.into()));
+        }
+        let answer = match self.call_kw(METHOD, params.clone(), kwargs.clone()).await {
+            // it exists now; asking again under the same label names it
+            Err(HubError::AnswerLost { .. }) => self.call_kw(METHOD, params, kwargs).await?,
+            other => other?,
+        };
+        Ok(TaskId(Row::new(METHOD, &answer).number()?))
+    }
+
+    /// Marks a task as waiting for these subtasks; its weight stops counting. An empty list means all subtasks.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn task_set_wait(&self, parent: TaskId, children: &[TaskId]) -> Result<(), HubError> {
+        self.call_unit("host.taskSetWait", vec![parent.into(), ids_or_nil(children)], vec![]).await
+    }
+
+    /// Which awaited subtasks have ended, and which have not. Each ended one is reported once, and a lost answer is not
+    /// repeated: go by the second list being empty.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn task_wait(&self, parent: TaskId) -> Result<(Vec<TaskId>, Vec<TaskId>), HubError> {
+        const METHOD: &str = "host.taskWait";
+        let answer = self.call(METHOD, vec![parent.into()]).await?;
+        let row = Row::new(METHOD, &answer);
+        let lists = row.rows()?.map(|list| list.rows()?.map(|id| Ok(TaskId(id.number()?))).collect());
+        let mut lists = lists.collect::<Result<Vec<Vec<TaskId>>, HubError>>()?.into_iter();
+        match (lists.next(), lists.next()) {
+            (Some(finished), Some(unfinished)) => Ok((finished, unfinished)),
+            _ => Err(row.wrong("it does not hold two lists")),
+        }
+    }
+
+    /// The results of ended subtasks, and the end of waiting. A failed subtask raises its fault here, unless it is in
+    /// `may_fail`; its entry is then a struct with `faultCode` and `faultString`.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; the fault of a subtask.
+    pub async fn task_wait_results(
+        &self,
+        parent: TaskId,
+        children: &[TaskId],
+        may_fail: &[TaskId],
+    ) -> Result<Vec<(TaskId, Value)>, HubError> {
+        const METHOD: &str = "host.taskWaitResults";
+        let may_fail = may_fail.iter().map(|t| Value::from(*t)).collect::<Vec<_>>();
+        let params = vec![parent.into(), ids_or_nil(children)];
+        let kwargs = vec![("canfail", Value::Array(may_fail))];
+        let answer = match self.call_kw(METHOD, params.clone(), kwargs.clone()).await {
+            // only the waiting mark was taken off; asking again gives the same results
+            Err(HubError::AnswerLost { .. }) => self.call_kw(METHOD, params, kwargs).await?,
+            other => other?,
+        };
+        let row = Row::new(METHOD, &answer);
+        row.rows()?
+            .map(|pair| match pair.value.as_array() {
+                Some([Value::Int(id), result]) => Ok((TaskId(*id), result.clone())),
+                _ => Err(row.wrong("an entry is no pair of task id and result")),
+            })
+            .collect()
+    }
+}
+
+fn ids_or_nil(ids: &[TaskId]) -> Value {
+    if ids.is_empty() { Value::Nil } else { Value::Array(ids.iter().map(|t| Value::from(*t)).collect()) }
+}

@@ -1,0 +1,195 @@
+//! One POST to the hub: TLS, time-outs, status and size checks. Knows nothing of sessions or retries.
+//!
+//! Native TLS, because hubs with old private CAs, certificates without alternative names and X.509 v1 client
+//! certificates must keep working. Redirections are never followed: a POST would become a GET.
+
+use std::error::Error as _;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, ClientBuilder, Identity};
+use url::Url;
+
+use crate::private_key::split_pem;
+use crate::{Credentials, HubConfig, HubError};
+
+/// Longest answer read, in bytes after decompression.
+const MAX_ANSWER: usize = 256 << 20;
+/// How much of an error page is shown.
+const EXCERPT: usize = 200;
+
+/// The hub's addresses and the HTTP clients for them.
+pub(crate) struct HubHttp {
+    pub url: Url,
+    pub login_url: Url,
+    client: Client,
+    /// For certificate logins: held to TLS 1.2. Apache asks for the certificate only at `/ssllogin`, after the handshake;
+    /// TLS 1.2 renegotiates for that, TLS 1.3 needs post-handshake authentication, which this TLS library never offers.
+    login_client: Option<Client>,
+}
+
+/// A request without its address.
+pub(crate) struct Post<'a> {
+    pub method: &'a str,
+    pub content_type: &'static str,
+    pub headers: &'a [(&'static str, String)],
+    pub body: &'a [u8],
+    pub timeout: Duration,
+}
+
+/// An answer with status 200.
+pub(crate) struct Answer {
+    pub body: Vec<u8>,
+    /// The `Koji-Version` header, on hubs since 1.35.
+    pub hub_version: Option<String>,
+}
+
+impl HubHttp {
+    /// Reads certificates and keys and makes the clients. Connects to nothing yet.
+    pub fn new(config: &HubConfig) -> Result<Self, HubError> {
+        let bad = |problem| HubError::Url { url: config.url.clone(), problem };
+        let url = Url::parse(config.url.trim_end_matches('/')).map_err(|_| bad("it is no URL"))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(bad("it must begin with https:// or http:// and name a host"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(bad("it must end with the hub's path"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(bad("it must not hold a user or a password"));
+        }
+        let login_url = Url::parse(&format!("{url}/ssllogin")).map_err(|_| bad("it is no URL"))?;
+        let client = build_client(config, false)?;
+        let login_client = match &config.credentials {
+            Credentials::Certificate { .. } if url.scheme() != "https" => {
+                return Err(bad("logging in with a certificate needs https"));
+            }
+            Credentials::Certificate { .. } => Some(build_client(config, true)?),
+            _ => None,
+        };
+        Ok(Self { url, login_url, client, login_client })
+    }
+
+    /// Sends a call.
+    pub async fn post(&self, url: &Url, post: &Post<'_>) -> Result<Answer, HubError> {
+        send(&self.client, url, post).await
+    }
+
+    /// Sends `sslLogin`. Where the hub has no TLS 1.2 any more, it is tried with whatever the hub offers.
+    pub async fn post_login(&self, post: &Post<'_>) -> Result<Answer, HubError> {
+        let Some(login_client) = &self.login_client else { return self.post(&self.login_url, post).await };
+        match send(login_client, &self.login_url, post).await {
+            Err(HubError::Tls { .. }) => send(&self.client, &self.login_url, post).await,
+            other => other,
+        }
+    }
+}
+
+/// Sends one request and reads the whole answer.
+async fn send(client: &Client, url: &Url, post: &Post<'_>) -> Result<Answer, HubError> {
+    let shown = || url.origin().ascii_serialization() + url.path();
+    let failed = |error: reqwest::Error| {
+        // the query holds file names only, but the error repeats it at length
+        let source = error.without_url();
+        if is_tls_refusal(&source) {
+            HubError::Tls { url: shown(), source }
+        } else {
+            HubError::Transport { method: post.method.to_owned(), url: shown(), source }
+        }
+    };
+    let mut request =
+        client.post(url.clone()).header("Content-Type", post.content_type).timeout(post.timeout).body(post.body.to_vec());
+    for (name, value) in post.headers {
+        request = request.header(*name, value);
+    }
+    let mut response = request.send().await.map_err(failed)?;
+    let status = response.status().as_u16();
+    let hub_version = response.headers().get("Koji-Version").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let limit = if status == 200 { MAX_ANSWER } else { EXCERPT };
+    let mut body = Vec::new();
+    while body.len() <= limit {
+        match response.chunk().await {
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Ok(None) => break,
+            Err(_) if status != 200 => break,
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    if status != 200 {
+        body.truncate(EXCERPT);
+        let body = crate::fault_text(&String::from_utf8_lossy(&body)).trim().replace('\n', " ");
+        return Err(HubError::Status { method: post.method.to_owned(), url: shown(), status, body });
+    }
+    Ok(Answer { body, hub_version })
+}
+
+/// Whether the handshake was refused for what it said, not because the line broke: decided by the error's types.
+fn is_tls_refusal(error: &reqwest::Error) -> bool {
+    let mut tls = false;
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        tls |= inner.is::<native_tls::Error>();
+        if tls && inner.is::<std::io::Error>() {
+            return false;
+        }
+        cause = inner.source();
+    }
+    tls
+}
+
+fn build_client(config: &HubConfig, at_most_tls_1_2: bool) -> Result<Client, HubError> {
+    let mut builder: ClientBuilder = Client::builder()
+        .user_agent(concat!("containerbuild/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(60))
+        // a hub that vanished without a word is noticed in about two minutes, not after the call's 12 hours
+        .tcp_keepalive(Duration::from_secs(60))
+        .tcp_keepalive_interval(Duration::from_secs(15))
+        .tcp_keepalive_retries(4);
+    let mut only = Vec::new();
+    if let Some(ca) = &config.ca {
+        only.extend(read_ca(ca)?);
+    }
+    if let Credentials::Certificate { pem, ca } = &config.credentials {
+        if let Some(ca) = ca {
+            only.extend(read_ca(ca)?);
+        }
+        builder = builder.identity(read_identity(pem)?);
+    }
+    if !only.is_empty() {
+        builder = builder.tls_certs_only(only);
+    }
+    if at_most_tls_1_2 {
+        builder = builder.tls_version_max(reqwest::tls::Version::TLS_1_2);
+    }
+    builder.build().map_err(|source| HubError::Tls { url: config.url.clone(), source })
+}
+
+fn read(path: &Path, action: &'static str) -> Result<Vec<u8>, HubError> {
+    std::fs::read(path).map_err(|source| HubError::Io { action, path: path.to_owned(), source })
+}
+
+fn read_ca(path: &Path) -> Result<Vec<Certificate>, HubError> {
+    let bad = |problem: String| HubError::Credentials { path: path.to_owned(), problem };
+    let certificates = Certificate::from_pem_bundle(&read(path, "read the CA file")?).map_err(|e| bad(innermost(&e)))?;
+    if certificates.is_empty() {
+        return Err(bad("it holds no certificate".to_owned()));
+    }
+    Ok(certificates)
+}
+
+fn read_identity(path: &Path) -> Result<Identity, HubError> {
+    let bad = |problem: String| HubError::Credentials { path: path.to_owned(), problem };
+    let text = read(path, "read the client certificate")?;
+    let pem = split_pem(&String::from_utf8_lossy(&text)).map_err(bad)?;
+    Identity::from_pkcs8_pem(pem.certificates.as_bytes(), pem.key.as_bytes()).map_err(|e| bad(innermost(&e)))
+}
+
+/// The last cause of an error: the TLS library's own words.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut last = error;
+    while let Some(inner) = last.source() {
+        last = inner;
+    }
+    last.to_string()
+}
