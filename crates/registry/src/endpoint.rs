@@ -1,0 +1,160 @@
+//! HTTP clients, one for each set of credentials: `oci-client` keeps one login per host and client, while auth files
+//! may hold several for one host (per namespace).
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use oci_client::client::{Certificate, ClientConfig, ClientProtocol};
+use oci_client::secrets::RegistryAuth;
+use oci_client::{Client, Reference, RegistryOperation};
+use reqwest::header::HeaderValue;
+
+use crate::alias::Target;
+use crate::auth_file::AuthFile;
+use crate::classify::classify;
+use crate::error::{Action, RegistryError};
+use crate::image_reference::ImageReference;
+use crate::{RegistryConfig, certificates};
+
+/// A connection that is not up by then will not come.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+/// Longest silence of a registry that is being read from.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Everything needed to make clients.
+pub(crate) struct Endpoints {
+    insecure: Vec<String>,
+    certificates: Vec<Certificate>,
+    auth_file: AuthFile,
+    auth_path: Option<PathBuf>,
+    clients: Mutex<HashMap<String, Endpoint>>,
+}
+
+/// Clients for one set of credentials.
+#[derive(Clone)]
+pub(crate) struct Endpoint {
+    /// For requests that are answered at once; gives up on silence.
+    pub(crate) reader: Client,
+    /// For uploads: reqwest counts the whole sending of a body as silence, so this one has no read time-out.
+    /// Whoever uses it watches the progress.
+    pub(crate) writer: Client,
+    auth: RegistryAuth,
+}
+
+impl Endpoints {
+    pub(crate) fn new(config: &RegistryConfig) -> Result<Self, RegistryError> {
+        let mut authorities = Vec::new();
+        for path in &config.ca_files {
+            authorities.extend(certificates::read(path)?);
+        }
+        let auth_file = config.auth_file.as_deref().map(AuthFile::read).transpose()?.unwrap_or_default();
+        let endpoints = Self {
+            insecure: config.insecure.clone(),
+            certificates: authorities,
+            auth_file,
+            auth_path: config.auth_file.clone(),
+            clients: Mutex::default(),
+        };
+        // Malformed certificates shall be found at start, not in the first build.
+        endpoints.client(None)?;
+        Ok(endpoints)
+    }
+
+    /// The clients to reach `target` with.
+    pub(crate) fn endpoint(&self, target: &Target) -> Result<Endpoint, RegistryError> {
+        let found = self.auth_file.lookup(&target.location.registry, &target.location.repository);
+        let (key, auth) = found.map_or(("", RegistryAuth::Anonymous), |(key, auth)| (key, auth.clone()));
+        // A poisoned lock means a panic while inserting; the map is whole in any case.
+        let mut clients = self.clients.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(endpoint) = clients.get(key) {
+            return Ok(endpoint.clone());
+        }
+        let endpoint = Endpoint { reader: self.client(Some(READ_TIMEOUT))?, writer: self.client(None)?, auth };
+        clients.insert(key.to_owned(), endpoint.clone());
+        Ok(endpoint)
+    }
+
+    /// Never `Client::new`: on a bad configuration that one goes on with the defaults, without our authorities.
+    fn client(&self, read_timeout: Option<Duration>) -> Result<Client, RegistryError> {
+        Client::try_from(ClientConfig {
+            protocol: ClientProtocol::HttpsExcept(self.insecure.clone()),
+            extra_root_certificates: self.certificates.clone(),
+            use_monolithic_push: true,
+            platform_resolver: None,
+            read_timeout,
+            connect_timeout: Some(CONNECT_TIMEOUT),
+            user_agent: concat!("containerbuild/", env!("CARGO_PKG_VERSION")),
+            ..ClientConfig::default()
+        })
+        .map_err(|source| RegistryError::Client { source: Box::new(source) })
+    }
+}
+
+impl std::fmt::Debug for Endpoints {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Endpoints").field("insecure", &self.insecure).field("auth_file", &self.auth_path).finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    pub(crate) fn auth(&self) -> &RegistryAuth {
+        &self.auth
+    }
+
+    /// Logs in to the reader for pulling.
+    pub(crate) async fn login_to_read(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
+        self.login(&self.reader, RegistryOperation::Pull, action, target).await
+    }
+
+    /// Logs in to both clients, for checking and for pushing.
+    pub(crate) async fn login_to_write(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
+        self.login(&self.reader, RegistryOperation::Pull, action, target).await?;
+        let login = self.login(&self.writer, RegistryOperation::Push, action, target);
+        match tokio::time::timeout(READ_TIMEOUT, login).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(stalled(action, target, READ_TIMEOUT)),
+        }
+    }
+
+    /// Inside a request `oci-client` swallows login errors and goes on without a token, which then looks like a
+    /// missing permission. Logging in beforehand shows them.
+    async fn login(
+        &self,
+        client: &Client,
+        operation: RegistryOperation,
+        action: Action,
+        target: &Target,
+    ) -> Result<(), RegistryError> {
+        let token = client.auth(&wire(&target.location), &self.auth, operation).await.map_err(|e| classify(e, action, target))?;
+        match token {
+            Some(token) if HeaderValue::from_str(&token).is_err() => Err(RegistryError::Protocol {
+                action,
+                target: target.to_string(),
+                registry: target.location.registry.clone(),
+                message: "its token holds characters no header can carry".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The reference in `oci-client`'s type.
+pub(crate) fn wire(location: &ImageReference) -> Reference {
+    let (registry, repository) = (location.registry.clone(), location.repository.clone());
+    match &location.digest {
+        Some(digest) => Reference::with_digest(registry, repository, digest.to_string()),
+        None => Reference::with_tag(registry, repository, location.tag.clone().unwrap_or_else(|| "latest".to_owned())),
+    }
+}
+
+/// A request of the writer took too long.
+pub(crate) fn stalled(action: Action, target: &Target, after: Duration) -> RegistryError {
+    RegistryError::Stalled {
+        action,
+        target: target.to_string(),
+        registry: target.location.registry.clone(),
+        seconds: after.as_secs(),
+    }
+}
