@@ -1,1 +1,19 @@
 //! Dist-git: SCM policy and checkout at a commit; nothing from the repository is ever executed.
+//!
+//! The worker checks the URL against [`ScmAllowList`], calls [`checkout`] and [`find_dockerfile`], and hands the
+//! resulting directory to the build as its context. Only the `git` program is used (docs/adr/0004-git-program-only.md).
+
+mod allow_list;
+mod checkout;
+mod checkout_dir;
+mod dockerfile;
+mod error;
+mod git;
+mod git_messages;
+mod glob;
+mod remote_refs;
+
+pub use allow_list::{ScmAllowList, ScmRefused};
+pub use checkout::{SourceTree, checkout};
+pub use dockerfile::{DockerfileError, find_dockerfile};
+pub use error::DistGitError;

@@ -1,0 +1,234 @@
+//! One commit of a repository, as plain files: the build context.
+//!
+//! 1. `ls-remote`: is the repository there, and what does the revision mean? A branch is resolved once, here.
+//! 2. `fetch --depth=1` of exactly that commit; from servers that refuse this, of the branches with their history.
+//! 3. `checkout` into a directory without any git data, modes made independent of our umask.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use build_model::ScmUrl;
+
+use crate::DistGitError;
+use crate::checkout_dir::CheckoutDir;
+use crate::git::Git;
+use crate::git_messages::Complaint;
+use crate::remote_refs::RemoteRefs;
+
+/// Longest wait for an answer about refs and for local commands.
+const SHORT: Duration = Duration::from_secs(300);
+/// Longest wait for a fetch or for writing the files.
+const LONG: Duration = Duration::from_secs(3600);
+/// Where fetched branches are kept.
+const TRACKED: &str = "refs/remotes/origin/";
+
+/// A checked-out commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceTree {
+    /// The build context: the sub-directory of the URL, or the top. Holds no git data.
+    pub root: PathBuf,
+    /// The full commit hash.
+    pub commit: String,
+    /// Committer time, seconds since 1970.
+    pub commit_time: i64,
+    /// Branches known to hold the commit: those it is the newest of, and the branch asked for when it is in its history.
+    /// Others may hold it as well.
+    pub branches: Vec<String>,
+}
+
+/// Checks out `url` below `dest`, which must be empty or absent. `branch` is the branch the commit is said to be on.
+/// `log` hears git's command lines and everything it says. Dropping the future ends git and removes what was made.
+///
+/// Neither submodules nor LFS objects are fetched; `log` is told when the repository has some.
+///
+/// # Errors
+/// See [`DistGitError`]. Nothing stays behind then.
+pub async fn checkout(
+    url: &ScmUrl,
+    branch: Option<&str>,
+    dest: &Path,
+    log: &(dyn Fn(&str) + Sync),
+) -> Result<SourceTree, DistGitError> {
+    let dir = CheckoutDir::create(dest)?;
+    let git = Git::new(url, &dir, log)?;
+    let refs = list_refs(&git, url).await?;
+    let wanted = Wanted::new(url, branch, &refs)?;
+    let format = if wanted.commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+    git.run("prepare a repository for", SHORT, &["init", "--quiet", "--template=", format]).await?;
+    let commit = fetch(&git, &wanted, &refs).await?;
+    let branches = branches_holding(&git, &commit, branch, &refs).await?;
+    let time = git.run("read the commit of", SHORT, &["show", "-s", "--format=%ct", &commit]).await?;
+    let commit_time =
+        time.trim().parse().map_err(|_| DistGitError::Unreadable { purpose: "read the commit", line: time.clone() })?;
+    git.run("write the files of", LONG, &["checkout", "--quiet", "--force", "--no-recurse-submodules", "--detach", &commit])
+        .await?;
+    let top = dir.source();
+    let root = subdirectory(&top, &url.subdir, &commit)?;
+    let walked = top.clone();
+    let notes = tokio::task::spawn_blocking(move || tidy(&walked)).await.map_err(|e| DistGitError::Io {
+        action: "set the file modes of",
+        path: top.clone(),
+        source: std::io::Error::other(e),
+    })??;
+    for note in notes {
+        log(note);
+    }
+    dir.keep_source()?;
+    Ok(SourceTree { root, commit, commit_time, branches })
+}
+
+/// What to fetch.
+struct Wanted<'a> {
+    /// As the URL has it.
+    revision: &'a str,
+    commit: String,
+    /// The ref it was resolved from, or the branch it is said to be on: fetched first when the server refuses commits.
+    hint: Option<String>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(url: &'a ScmUrl, branch: Option<&str>, refs: &RemoteRefs) -> Result<Self, DistGitError> {
+        let revision = url.revision.as_str();
+        if url.is_pinned() {
+            let hint = branch.filter(|b| refs.has_branch(b)).map(|b| format!("refs/heads/{b}"));
+            return Ok(Self { revision, commit: revision.to_ascii_lowercase(), hint });
+        }
+        if let Some(resolved) = refs.resolve(revision) {
+            return Ok(Self { revision, commit: resolved.commit, hint: Some(resolved.name) });
+        }
+        if revision.len() >= 7 && revision.len() < 40 && revision.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return Err(DistGitError::AbbreviatedHash { revision: revision.to_owned() });
+        }
+        let suggestion = refs.similar_branch(revision);
+        Err(DistGitError::RevisionNotFound { url: url.git_url(), revision: revision.to_owned(), suggestion })
+    }
+}
+
+async fn list_refs(git: &Git<'_>, url: &ScmUrl) -> Result<RemoteRefs, DistGitError> {
+    const PURPOSE: &str = "list the branches of";
+    let mut args = vec!["ls-remote", "--quiet"];
+    // with HEAD as a pattern, --heads would leave it out
+    let patterns: &[&str] = if url.revision == "HEAD" { &["HEAD"] } else { &[] };
+    if patterns.is_empty() {
+        args.extend(["--heads", "--tags"]);
+    }
+    args.extend(["--", git.url()]);
+    args.extend(patterns);
+    let output = git.run(PURPOSE, SHORT, &args).await?;
+    RemoteRefs::parse(&output).map_err(|line| DistGitError::Unreadable { purpose: PURPOSE, line })
+}
+
+/// Gets the commit into the local repository. Gives its hash, which for the hash of an annotated tag is another.
+async fn fetch(git: &Git<'_>, wanted: &Wanted<'_>, refs: &RemoteRefs) -> Result<String, DistGitError> {
+    const PURPOSE: &str = "fetch from";
+    let fetch = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
+    let alone = [&fetch[..], &["--depth=1", "--", git.url(), &wanted.commit]].concat();
+    match git.attempt(PURPOSE, LONG, &alone).await? {
+        Ok(_) => {}
+        Err(refusal) if refusal.complaint == Complaint::NoSuchObject => {
+            // not fetchable alone: an old server, or no such commit; the branches will tell
+            let hint = wanted.hint.as_ref().map(|name| format!("+{name}:{TRACKED}hint"));
+            let everything = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
+            if let Some(hint) = &hint {
+                git.run(PURPOSE, LONG, &[&fetch[..], &["--", git.url(), hint]].concat()).await?;
+            }
+            if commit_of(git, &wanted.commit).await?.is_none() {
+                git.run(PURPOSE, LONG, &[&fetch[..], &["--", git.url()], &everything].concat()).await?;
+            }
+        }
+        Err(refusal) => return Err(git.error(PURPOSE, refusal)),
+    }
+    commit_of(git, &wanted.commit).await?.ok_or_else(|| DistGitError::RevisionNotFound {
+        url: git.url().to_owned(),
+        revision: wanted.revision.to_owned(),
+        suggestion: refs.similar_branch(wanted.revision),
+    })
+}
+
+/// The commit that an object is or leads to, when the local repository has it.
+async fn commit_of(git: &Git<'_>, object: &str) -> Result<Option<String>, DistGitError> {
+    let name = format!("{object}^{{commit}}");
+    let found = git.attempt("look for a commit of", SHORT, &["rev-parse", "--quiet", "--verify", &name]).await?;
+    Ok(found.ok().map(|hash| hash.trim().to_owned()).filter(|hash| !hash.is_empty()))
+}
+
+/// Branches whose newest commit this is; failing that, the branch asked for, after looking into its history.
+async fn branches_holding(
+    git: &Git<'_>,
+    commit: &str,
+    branch: Option<&str>,
+    refs: &RemoteRefs,
+) -> Result<Vec<String>, DistGitError> {
+    let mut branches = refs.branches_at(commit);
+    if let Some(branch) = branch.filter(|b| !branches.iter().any(|known| known == b) && refs.has_branch(b)) {
+        let tracked = format!("{TRACKED}{branch}");
+        let refspec = format!("+refs/heads/{branch}:{tracked}");
+        let args = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--", git.url(), &refspec];
+        git.run("fetch the history of a branch of", LONG, &args).await?;
+        if git.attempt("search a branch of", SHORT, &["merge-base", "--is-ancestor", commit, &tracked]).await?.is_ok() {
+            branches.push(branch.to_owned());
+        }
+    }
+    branches.sort();
+    Ok(branches)
+}
+
+/// The build context inside the checkout. A sub-directory that is a link to outside is refused.
+fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<PathBuf, DistGitError> {
+    if subdir.is_empty() {
+        return Ok(top.to_owned());
+    }
+    let root = top.join(subdir);
+    let inside = |path: &Path| path.canonicalize().map_err(|source| DistGitError::Io { action: "find", path: path.to_owned(), source });
+    let top = inside(top)?;
+    match root.canonicalize() {
+        Ok(real) if !real.starts_with(&top) => {
+            Err(DistGitError::SubdirOutside { commit: commit.to_owned(), subdir: subdir.to_owned() })
+        }
+        Ok(real) if real.is_dir() => Ok(root),
+        _ => Err(DistGitError::SubdirNotFound { commit: commit.to_owned(), subdir: subdir.to_owned() }),
+    }
+}
+
+/// Gives files 0644 or 0755 and directories 0755, whatever our umask: COPY carries modes into the image.
+/// Gives remarks about things of the repository that were not fetched.
+fn tidy(top: &Path) -> Result<Vec<&'static str>, DistGitError> {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let io = |action| move |path: &Path, source| DistGitError::Io { action, path: path.to_owned(), source };
+    let (look, change) = (io("look into"), io("set the mode of"));
+    let mut notes = Vec::new();
+    let mut open = vec![top.to_owned()];
+    std::fs::set_permissions(top, std::fs::Permissions::from_mode(0o755)).map_err(|e| change(top, e))?;
+    while let Some(dir) = open.pop() {
+        for entry in std::fs::read_dir(&dir).map_err(|e| look(&dir, e))? {
+            let entry = entry.map_err(|e| look(&dir, e))?;
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|e| look(&path, e))?;
+            if kind.is_symlink() {
+                continue;
+            }
+            let mode = if kind.is_dir() {
+                0o755
+            } else {
+                let mode = entry.metadata().map_err(|e| look(&path, e))?.permissions().mode();
+                if mode & 0o100 == 0 { 0o644 } else { 0o755 }
+            };
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(|e| change(&path, e))?;
+            if kind.is_dir() {
+                open.push(path);
+            } else if entry.file_name() == ".gitattributes" && std::fs::read(&path).is_ok_and(|t| mentions_filter(&t)) {
+                notes.push("note: the repository uses git filters (such as LFS); they are not run, the files are as committed");
+            } else if entry.file_name() == ".gitmodules" && dir == top {
+                notes.push("note: the repository has submodules; they are not fetched");
+            }
+        }
+    }
+    notes.sort_unstable();
+    notes.dedup();
+    Ok(notes)
+}
+
+fn mentions_filter(attributes: &[u8]) -> bool {
+    attributes.windows(7).any(|window| window == b"filter=")
+}

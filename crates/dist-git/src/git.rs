@@ -1,0 +1,253 @@
+//! Running the git program so that nothing but git runs: no configuration of the system, the user or the repository,
+//! no hooks, no filters, no credential helpers, no prompts, one transport only, and an end when time is up.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use build_model::ScmUrl;
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+
+use crate::DistGitError;
+use crate::checkout_dir::CheckoutDir;
+use crate::git_messages::{Complaint, classify};
+
+/// Git's last lines kept for the error message.
+const LAST_LINES: usize = 12;
+/// Longest line shown, in bytes.
+const LINE_BYTES: u64 = 4096;
+/// Longest standard output read: a list of refs.
+const OUTPUT_BYTES: u64 = 32 << 20;
+
+/// Settings on every command line. They also hold for the programs git starts.
+const SETTINGS: [&str; 16] = [
+    "core.hooksPath=/dev/null",
+    "core.fsmonitor=false",
+    "core.attributesFile=/dev/null",
+    "core.excludesFile=/dev/null",
+    "core.symlinks=true",
+    "core.autocrlf=false",
+    "credential.helper=",
+    "submodule.recurse=false",
+    "fetch.recurseSubmodules=false",
+    "gc.auto=0",
+    "maintenance.auto=false",
+    "advice.detachedHead=false",
+    "init.defaultBranch=main",
+    "protocol.version=2",
+    // a server that sends less than 1 kB/s for two minutes has died
+    "http.lowSpeedLimit=1000",
+    "http.lowSpeedTime=120",
+];
+
+/// Variables handed on from our own environment: where to find programs, proxies and CAs, an ssh agent.
+const ENVIRONMENT: [&str; 13] = [
+    "PATH",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "all_proxy",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "GIT_SSL_CAINFO",
+    "GIT_SSL_CAPATH",
+    "SSH_AUTH_SOCK",
+];
+
+/// Git, bound to one repository and one checkout directory.
+pub(crate) struct Git<'a> {
+    url: String,
+    protocols: &'static str,
+    git_dir: PathBuf,
+    work_tree: PathBuf,
+    home: PathBuf,
+    global_config: PathBuf,
+    log: &'a (dyn Fn(&str) + Sync),
+}
+
+/// How a git command failed.
+pub(crate) struct Refusal {
+    pub complaint: Complaint,
+    pub output: Vec<String>,
+}
+
+impl<'a> Git<'a> {
+    /// # Errors
+    /// For a scheme git cannot speak, and when the private configuration cannot be written.
+    pub fn new(url: &ScmUrl, dir: &CheckoutDir, log: &'a (dyn Fn(&str) + Sync)) -> Result<Self, DistGitError> {
+        let mut global_config = PathBuf::from("/dev/null");
+        let protocols = match url.scheme.as_str() {
+            "git" => "git",
+            "git+https" => "https",
+            "git+http" => "http:https",
+            "git+ssh" => "ssh",
+            "git+file" => {
+                // Git refuses repositories owned by another user; whether this one may be read is not git's to decide
+                // here but the allow-list's. Only a configuration file reaches the serving half of git.
+                global_config = dir.home().join("gitconfig");
+                std::fs::write(&global_config, "[safe]\n\tdirectory = *\n").map_err(|source| DistGitError::Io {
+                    action: "write",
+                    path: global_config.clone(),
+                    source,
+                })?;
+                "file"
+            }
+            other => return Err(DistGitError::Scheme { scheme: other.to_owned() }),
+        };
+        Ok(Self {
+            url: url.git_url(),
+            protocols,
+            git_dir: dir.git_dir(),
+            work_tree: dir.source(),
+            home: dir.home(),
+            global_config,
+            log,
+        })
+    }
+
+    /// The URL git is given.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Runs a command that must succeed; gives its standard output.
+    pub async fn run(&self, purpose: &'static str, limit: Duration, args: &[&str]) -> Result<String, DistGitError> {
+        match self.attempt(purpose, limit, args).await? {
+            Ok(output) => Ok(output),
+            Err(refusal) => Err(self.error(purpose, refusal)),
+        }
+    }
+
+    /// The error for a refusal that nothing can be done about.
+    pub fn error(&self, purpose: &'static str, refusal: Refusal) -> DistGitError {
+        let (url, output) = (self.url.clone(), refusal.output);
+        match refusal.complaint {
+            Complaint::NoSuchRepository => DistGitError::RepositoryNotFound { url, output },
+            Complaint::Network => DistGitError::Unreachable { url, purpose, output },
+            Complaint::NoSuchObject | Complaint::Other => DistGitError::Git { url, purpose, output },
+        }
+    }
+
+    /// Runs a command that may be refused. The outer error: git could not be run or did not end in time.
+    pub async fn attempt(
+        &self,
+        purpose: &'static str,
+        limit: Duration,
+        args: &[&str],
+    ) -> Result<Result<String, Refusal>, DistGitError> {
+        (self.log)(&format!("$ git {}", args.join(" ")));
+        let child = self.command(args).spawn().map_err(|source| DistGitError::GitProgram { source })?;
+        let mut group = ProcessGroup(child);
+        let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
+        let mut last = VecDeque::new();
+        let work = async {
+            let (output, said) = tokio::join!(read_output(stdout), read_lines(stderr, &mut last, self.log));
+            said?;
+            let output = output?;
+            Ok::<_, std::io::Error>((output, group.0.wait().await?))
+        };
+        let ended = tokio::time::timeout(limit, work).await;
+        let output = Vec::from(last);
+        match ended {
+            Err(_) => {
+                Err(DistGitError::TimedOut { url: self.url.clone(), purpose, seconds: limit.as_secs(), output })
+            }
+            Ok(Err(source)) => Err(DistGitError::GitProgram { source }),
+            Ok(Ok((stdout, status))) if status.success() => Ok(Ok(stdout)),
+            Ok(Ok(_)) => Ok(Err(Refusal { complaint: classify(&output), output })),
+        }
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new("git");
+        command.env_clear();
+        for name in ENVIRONMENT {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        let fixed: [(&str, &OsStr); 13] = [
+            ("LC_ALL", "C".as_ref()),
+            ("HOME", self.home.as_os_str()),
+            ("XDG_CONFIG_HOME", self.home.as_os_str()),
+            ("GIT_DIR", self.git_dir.as_os_str()),
+            ("GIT_WORK_TREE", self.work_tree.as_os_str()),
+            ("GIT_CONFIG_NOSYSTEM", "1".as_ref()),
+            ("GIT_CONFIG_GLOBAL", self.global_config.as_os_str()),
+            ("GIT_ATTR_NOSYSTEM", "1".as_ref()),
+            ("GIT_TERMINAL_PROMPT", "0".as_ref()),
+            ("GIT_ASKPASS", "true".as_ref()),
+            // overrides every protocol.*.allow: ext:: and file:// cannot be reached by redirection or submodule
+            ("GIT_ALLOW_PROTOCOL", self.protocols.as_ref()),
+            ("GIT_SSH_COMMAND", "ssh -oBatchMode=yes".as_ref()),
+            ("GIT_OPTIONAL_LOCKS", "0".as_ref()),
+        ];
+        command.envs(fixed);
+        for setting in SETTINGS {
+            command.arg("-c").arg(setting);
+        }
+        command
+            .args(args)
+            .current_dir(&self.home)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // a group of its own, so that the programs git starts can be ended with it
+            .process_group(0)
+            .kill_on_drop(true);
+        command
+    }
+}
+
+/// Ends git and everything it started when dropped before git has ended (time is up, or the task was cancelled).
+struct ProcessGroup(Child);
+
+impl Drop for ProcessGroup {
+    fn drop(&mut self) {
+        // None once the child was waited for: its number may then be another's
+        if let Some(pid) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+    }
+}
+
+async fn read_output(stream: Option<impl AsyncRead + Unpin>) -> std::io::Result<String> {
+    let Some(stream) = stream else { return Ok(String::new()) };
+    let mut bytes = Vec::new();
+    stream.take(OUTPUT_BYTES).read_to_end(&mut bytes).await?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// Passes git's complaints on line by line and keeps the last ones.
+async fn read_lines(
+    stream: Option<impl AsyncRead + Unpin>,
+    last: &mut VecDeque<String>,
+    log: &(dyn Fn(&str) + Sync),
+) -> std::io::Result<()> {
+    let Some(stream) = stream else { return Ok(()) };
+    let mut reader = BufReader::new(stream);
+    let mut bytes = Vec::new();
+    loop {
+        bytes.clear();
+        if (&mut reader).take(LINE_BYTES).read_until(b'\n', &mut bytes).await? == 0 {
+            return Ok(());
+        }
+        // what the server says comes through here: no control characters into logs
+        let text = String::from_utf8_lossy(&bytes);
+        let line: String = text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        if line.is_empty() {
+            continue;
+        }
+        log(&line);
+        if last.len() == LAST_LINES {
+            last.pop_front();
+        }
+        last.push_back(line);
+    }
+}
