@@ -1,0 +1,99 @@
+//! Streaming XML for repository metadata, with bounds: strangers wrote it, and it may be huge or a bomb.
+//!
+//! No entity but the five predefined ones is expanded, so there is nothing to blow up; what is bounded here is the
+//! size of one tag or text, the depth and the total.
+
+use std::cell::Cell;
+use std::io::{self, BufRead, Read};
+use std::rc::Rc;
+
+use quick_xml::XmlVersion;
+use quick_xml::events::Event;
+
+/// Bytes one tag or run of text may take.
+const MAX_EVENT: u64 = 1 << 20;
+/// Elements inside each other.
+const MAX_DEPTH: usize = 32;
+
+/// Who listens to a document. Depth is 1 for the root element.
+pub(super) trait Visitor {
+    /// An element begins; `attribute` finds one of its attributes by full name (`xml:base`).
+    fn start(&mut self, depth: usize, name: &str, attribute: &dyn Fn(&str) -> Option<String>) -> Result<(), String>;
+    /// An element ends; `text` is what stood in it after its last child.
+    fn end(&mut self, depth: usize, name: &str, text: &str) -> Result<(), String>;
+}
+
+/// Reads a document to its end. Failures are texts that name the place, for the caller to put the file's name before.
+pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<(), String> {
+    let used = Rc::new(Cell::new(0));
+    let mut xml = quick_xml::Reader::from_reader(PerEvent { inner: reader, used: used.clone() });
+    xml.config_mut().expand_empty_elements = true;
+    let (mut buffer, mut text, mut depth) = (Vec::new(), String::new(), 0usize);
+    loop {
+        buffer.clear();
+        used.set(0);
+        let at = xml.buffer_position();
+        let place = |reason: String| format!("byte {at}: {reason}");
+        match xml.read_event_into(&mut buffer).map_err(|e| place(e.to_string()))? {
+            Event::Start(tag) => {
+                depth += 1;
+                text.clear();
+                if depth > MAX_DEPTH {
+                    return Err(place(format!("elements are nested more than {MAX_DEPTH} deep")));
+                }
+                let attribute = |wanted: &str| -> Option<String> {
+                    let found = tag.attributes().flatten().find(|a| a.key.as_ref() == wanted)?;
+                    Some(found.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
+                };
+                visitor.start(depth, tag.local_name().as_ref(), &attribute).map_err(place)?;
+            }
+            Event::End(tag) => {
+                visitor.end(depth, tag.local_name().as_ref(), text.trim()).map_err(place)?;
+                text.clear();
+                depth = depth.saturating_sub(1);
+            }
+            Event::Text(piece) => text.push_str(&piece.xml10_content()),
+            Event::CData(piece) => text.push_str(&piece.xml10_content()),
+            Event::GeneralRef(name) => match name.resolve_char_ref() {
+                Ok(Some(c)) => text.push(c),
+                _ => match quick_xml::escape::resolve_predefined_entity(&name.xml10_content()) {
+                    Some(value) => text.push_str(value),
+                    None => return Err(place(format!("the entity `&{};` is not one of XML's own", name.xml10_content()))),
+                },
+            },
+            Event::Eof if depth == 0 => return Ok(()),
+            Event::Eof => return Err(place("the document ends inside an element".to_owned())),
+            _ => {}
+        }
+        if text.len() as u64 > MAX_EVENT {
+            return Err(place(format!("a text of more than {MAX_EVENT} bytes")));
+        }
+    }
+}
+
+/// Fails when more than [`MAX_EVENT`] bytes are taken between two resets: the parser buffers a whole event.
+struct PerEvent<R> {
+    inner: R,
+    used: Rc<Cell<u64>>,
+}
+
+impl<R: BufRead> Read for PerEvent<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(into)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl<R: BufRead> BufRead for PerEvent<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.used.get() > MAX_EVENT {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, format!("a tag or text of more than {MAX_EVENT} bytes")));
+        }
+        self.inner.fill_buf()
+    }
+    fn consume(&mut self, n: usize) {
+        self.used.set(self.used.get() + n as u64);
+        self.inner.consume(n);
+    }
+}

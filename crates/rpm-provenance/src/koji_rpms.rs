@@ -1,0 +1,120 @@
+//! What Koji knows about an RPM, and who is asked. The worker answers from the hub (`getRPM` in multicalls, or the
+//! repo's `rpmlist.jsonl`); tests answer from a map.
+
+use build_model::{Blame, BoxedDiagnose, Diagnose, Nvra};
+use futures_util::future::BoxFuture;
+
+/// One row of Koji's `getRPM`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct KnownRpm {
+    /// `id`.
+    pub rpm_id: i64,
+    /// `build_id`; 0 when Koji names none (external RPMs).
+    pub build_id: i64,
+    /// Name-version-release of the build, when the answer holds it.
+    pub build_nvr: Option<String>,
+    /// `epoch`.
+    pub epoch: Option<u32>,
+    /// `payloadhash`: SIGMD5 in hex; `sha256::HEX` and the like for RPMs without one (hub ≥ 1.36).
+    pub payloadhash: String,
+    /// `sha1header` (hub ≥ 1.36).
+    pub sha1header: Option<String>,
+    /// `sha256header` (hub ≥ 1.36).
+    pub sha256header: Option<String>,
+    /// `external_repo_id`; 0 for RPMs built in this Koji.
+    pub external_repo_id: i64,
+    /// `external_repo_name`, for messages.
+    pub external_repo_name: Option<String>,
+    /// `draft`.
+    pub draft: bool,
+    /// Whether its build is in state DELETED.
+    pub build_deleted: bool,
+}
+
+/// The question could not be answered.
+// By hand and not by thiserror, which does not take a boxed `Diagnose` for a source.
+#[derive(Debug)]
+pub enum LookupError {
+    /// The hub could not be asked.
+    Hub {
+        /// How many were asked for.
+        count: usize,
+        /// The hub's error.
+        source: BoxedDiagnose,
+    },
+    /// The answers do not fit the questions.
+    Answers {
+        /// Questions.
+        asked: usize,
+        /// Answers.
+        got: usize,
+    },
+}
+
+impl std::fmt::Display for LookupError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LookupError::Hub { count, .. } => write!(f, "cannot look up {count} RPMs at the hub"),
+            LookupError::Answers { asked, got } => write!(f, "asked the hub for {asked} RPMs and got {got} answers"),
+        }
+    }
+}
+
+impl std::error::Error for LookupError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            LookupError::Hub { source, .. } => Some(source.as_ref()),
+            LookupError::Answers { .. } => None,
+        }
+    }
+}
+
+impl Diagnose for LookupError {
+    fn blame(&self) -> Blame {
+        match self {
+            LookupError::Hub { source, .. } => source.blame(),
+            LookupError::Answers { .. } => Blame::Hub,
+        }
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            LookupError::Hub { source, .. } => source.kind(),
+            LookupError::Answers { .. } => "rpm-lookup-answers",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            LookupError::Hub { source, .. } => source.hint(),
+            LookupError::Answers { .. } => None,
+        }
+    }
+    fn is_transient(&self) -> bool {
+        match self {
+            LookupError::Hub { source, .. } => source.is_transient(),
+            LookupError::Answers { .. } => false,
+        }
+    }
+}
+
+/// Who knows Koji's RPMs.
+pub trait KojiRpms: Send + Sync {
+    /// Looks up RPMs by name-version-release.arch, internal ones preferred; one answer per question, in order,
+    /// `None` for unknown ones.
+    fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>>;
+}
+
+/// RPMs per question: one `multiCall` of the hub is one transaction.
+const BATCH: usize = 500;
+
+/// Asks in batches and checks that every question got its answer.
+pub(crate) async fn lookup_all(koji: &dyn KojiRpms, rpms: &[Nvra]) -> Result<Vec<Option<KnownRpm>>, LookupError> {
+    let mut known = Vec::with_capacity(rpms.len());
+    for batch in rpms.chunks(BATCH) {
+        let answers = koji.lookup(batch).await?;
+        if answers.len() != batch.len() {
+            return Err(LookupError::Answers { asked: batch.len(), got: answers.len() });
+        }
+        known.extend(answers);
+    }
+    Ok(known)
+}

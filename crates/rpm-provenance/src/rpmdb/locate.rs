@@ -1,0 +1,93 @@
+//! Where the rpmdb of an image lies, and of which format it is.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use image_layers::MergedView;
+
+use super::{RpmDbError, RpmDbFormat};
+
+/// The directories distributions use: classic, Fedora ≥ 36 and SUSE, ostree images and their older places.
+const DIRECTORIES: [&str; 6] = [
+    "/var/lib/rpm",
+    "/usr/lib/sysimage/rpm",
+    "/usr/share/rpm",
+    "/usr/lib/rpm-db",
+    "/usr/lib/sysimage/rpm-ostree-base-db",
+    "/lib/sysimage/rpm",
+];
+
+/// File names and what they hold.
+const FILES: [(&str, RpmDbFormat); 3] =
+    [("rpmdb.sqlite", RpmDbFormat::Sqlite), ("Packages.db", RpmDbFormat::Ndb), ("Packages", RpmDbFormat::BdbHash)];
+
+/// A database file found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Path inside the image.
+    pub path: String,
+    /// Where its bytes lie on this machine.
+    pub host: PathBuf,
+    /// The write-ahead log beside it, for sqlite.
+    pub wal: Option<PathBuf>,
+    pub format: RpmDbFormat,
+}
+
+/// The one rpmdb of the image; `None` when there is none.
+///
+/// # Errors
+/// When there are several that differ: a tool inside the image might be shown another one than is proven here.
+pub(super) fn find(view: &MergedView) -> Result<Option<Found>, RpmDbError> {
+    let mut all: Vec<Found> = Vec::new();
+    for directory in DIRECTORIES {
+        for (name, format) in FILES {
+            let path = format!("{directory}/{name}");
+            let Some(host) = view.lookup(&path) else { continue };
+            let meta = std::fs::symlink_metadata(&host).map_err(|source| RpmDbError::Read { path: path.clone(), source })?;
+            if !meta.is_file() {
+                return Err(RpmDbError::Unsupported { format: "(not a regular file)".into(), path });
+            }
+            // Links between the directories lead to the same file.
+            if all.iter().any(|f| f.host == host) {
+                continue;
+            }
+            let wal = if format == RpmDbFormat::Sqlite { view.lookup(&format!("{path}-wal")) } else { None };
+            all.push(Found { path, host, wal, format });
+        }
+    }
+    if all.len() > 1 {
+        // ostree keeps a second copy of the same database; equal bytes say the same thing.
+        let mut sums = Vec::new();
+        for found in &all {
+            let live_wal = found.wal.as_ref().and_then(|w| std::fs::metadata(w).ok()).is_some_and(|m| m.len() > 0);
+            sums.push((sum(found)?, live_wal));
+        }
+        let same = sums.windows(2).all(|pair| matches!(pair, [(a, false), (b, false)] if a == b));
+        if !same {
+            return Err(RpmDbError::Several { paths: all.into_iter().map(|f| f.path).collect() });
+        }
+    }
+    Ok(all.into_iter().next())
+}
+
+fn sum(found: &Found) -> Result<String, RpmDbError> {
+    use sha2::Digest as _;
+    let failed = |source| RpmDbError::Read { path: found.path.clone(), source };
+    let mut file = std::fs::File::open(&found.host).map_err(failed)?;
+    let (mut sha256, mut buffer) = (sha2::Sha256::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(crate::header::hex(&sha256.finalize())),
+            n => sha256.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}
+
+/// Whether the image holds no entry at all.
+pub(super) fn root_is_empty(view: &MergedView) -> Result<bool, RpmDbError> {
+    match view.list("/") {
+        Ok(names) => Ok(names.is_empty()),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(true),
+        Err(source) => Err(RpmDbError::Read { path: "/".into(), source }),
+    }
+}
