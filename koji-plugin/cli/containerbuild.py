@@ -121,7 +121,7 @@ def _container_opts(parser, flags):
         try:
             opts['userdata'] = json.loads(flags.userdata)
         except ValueError as error:
-            parser.error('--userdata is not valid JSON: %s' % error)
+            parser.error(f'--userdata is not valid JSON: {error}')
         if not isinstance(opts['userdata'], dict):
             parser.error('--userdata must be a JSON dictionary')
     return opts
@@ -130,26 +130,26 @@ def _container_opts(parser, flags):
 def _check_target(parser, session, target, scratch):
     build_target = session.getBuildTarget(target)
     if not build_target:
-        parser.error('Unknown build target: %s' % target)
+        parser.error(f'Unknown build target: {target}')
     dest_tag = session.getTag(build_target['dest_tag'])
     if not dest_tag:
-        parser.error('Unknown destination tag: %s' % build_target['dest_tag_name'])
+        parser.error('Unknown destination tag: ' + build_target['dest_tag_name'])
     if dest_tag['locked'] and not scratch:
-        parser.error('Destination tag %s is locked' % dest_tag['name'])
+        parser.error('Destination tag ' + dest_tag['name'] + ' is locked')
 
 
 def _follow(session, options, flags, task_id):
     """Prints the task, waits for it if wanted, prints its result. The exit code is the one of watch_tasks."""
     if not flags.quiet:
-        print('Created task: %s' % task_id)
-        print('Task info: %s/taskinfo?taskID=%s' % (options.weburl, task_id))
+        print(f'Created task: {task_id}')
+        print(f'Task info: {options.weburl}/taskinfo?taskID={task_id}')
     if flags.wait is False or (flags.wait is None and _running_in_bg()):
         return None
     # Watching may take hours and needs no login; an open session would expire meanwhile.
     session.logout()
     failed = watch_tasks(session, [task_id], quiet=flags.quiet, poll_interval=options.poll_interval)
     if failed == 0:
-        print('Task Result (%s):' % task_id)
+        print(f'Task Result ({task_id}):')
         _print_value(_with_links(session.getTaskResult(task_id), options.weburl), 0)
     return failed
 
@@ -157,7 +157,7 @@ def _follow(session, options, flags, task_id):
 def _with_links(result, weburl):
     """Build ids as pages of the web interface."""
     if isinstance(result, dict) and isinstance(result.get('koji_builds'), list):
-        links = ['%s/buildinfo?buildID=%s' % (weburl, build_id) for build_id in result['koji_builds']]
+        links = [f'{weburl}/buildinfo?buildID={build_id}' for build_id in result['koji_builds']]
         return dict(result, koji_builds=links)
     return result
 
@@ -166,10 +166,10 @@ def _print_value(value, level):
     """Two blanks per level; dictionaries sorted by key, the key on a line of its own."""
     if isinstance(value, dict):
         for key in sorted(value):
-            print('%s%s:' % (' ' * 2 * level, key))
+            print('  ' * level + f'{key}:')
             _print_value(value[key], level + 1)
     elif isinstance(value, list):
         for item in value:
             _print_value(item, level + 1)
     else:
-        print('%s%s' % (' ' * 2 * level, value))
+        print('  ' * level + str(value))

@@ -11,10 +11,9 @@ import os
 
 import koji
 import koji.tasks
+import kojihub
 from koji.context import context
 from koji.plugin import callback, export
-
-import kojihub
 
 # An argument list [src, target, opts], so that the hub's `channel` policy sees source, target and scratch.
 koji.tasks.LEGACY_SIGNATURES['buildContainer'] = [[['src', 'target', 'opts'], None, None, (None,)]]
@@ -112,8 +111,8 @@ def _extension():
         import containerbuild_hub
     except ImportError as error:
         raise koji.PluginError(
-            "the hub lacks containerbuild's extension module (containerbuild_hub): %s; "
-            'the administrators of this hub have to install it' % error)
+            f"the hub lacks containerbuild's extension module (containerbuild_hub): {error}; "
+            'the administrators of this hub have to install it') from error
     return containerbuild_hub
 
 
@@ -127,11 +126,11 @@ def _settings():
         get = parser.get if parser.has_section('containerbuild') else (lambda section, key, fallback: fallback)
         try:
             batch = int(get('containerbuild', 'import_batch', fallback='500'))
-        except ValueError:
-            raise koji.ConfigurationError('%s: import_batch must be a number' % path)
+        except ValueError as error:
+            raise koji.ConfigurationError(f'{path}: import_batch must be a number') from error
         check = get('containerbuild', 'check_imports', fallback='yes').strip().lower()
         if check not in ('yes', 'true', 'on', '1', 'no', 'false', 'off', '0'):
-            raise koji.ConfigurationError('%s: check_imports must be yes or no' % path)
+            raise koji.ConfigurationError(f'{path}: check_imports must be yes or no')
         _config = {
             'channel': get('containerbuild', 'channel', fallback='container').strip(),
             'check_imports': check in ('yes', 'true', 'on', '1'),
