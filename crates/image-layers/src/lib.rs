@@ -5,6 +5,7 @@
 //! Used by `registry` (blobs in and out of the [`Store`]), `image-build` (unpacked layers as overlay lowers,
 //! [`pack_layer`], [`assemble_image`]), `rpm-provenance` ([`MergedView`]) and the worker (archives).
 
+mod archive;
 mod assemble;
 mod codec;
 mod descriptor;
@@ -33,4 +34,4 @@ pub use manifest::{Index, IndexEntry, Manifest};
 pub use merged_view::MergedView;
 pub use pack::{PackError, PackOptions, PackedLayer, PathRule, pack_layer};
 pub use store::{BlobWriter, Store, StoreError, SweepReport, UnpackedLayer};
-pub use unpack::{UnpackError, UnpackLimits};
+pub use unpack::{EntryProblem, UnpackError, UnpackLimits};

@@ -1,7 +1,9 @@
 //! How layer blobs are compressed and inflated.
 
+mod blocks;
 mod decode;
 
+pub(crate) use blocks::BlockWriter;
 pub use decode::decoder;
 
 use crate::media_types::{OCI_LAYER, OCI_LAYER_GZIP, OCI_LAYER_ZSTD};

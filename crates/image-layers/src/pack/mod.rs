@@ -1,23 +1,30 @@
-//! stub
+//! Packs an overlay upper directory as a layer, in one pass: tar → sha256 (diff id) → compression → sha256 (digest) →
+//! blob of the store. Called by the build engine after a step; the same directory gives the same digest every time.
+
+mod compare;
+mod error;
+mod skip;
+mod walk;
+
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use build_model::{Blame, Diagnose, Digest};
+use build_model::Digest;
+use sha2::{Digest as _, Sha256};
 
-use crate::codec::Compression;
+use crate::codec::{BlockWriter, Compression};
 use crate::descriptor::Descriptor;
-use crate::store::{Store, StoreError};
+use crate::merged_view::MergedView;
+use crate::store::{BlobWriter, Store};
+use crate::tar_format::TarWriter;
+use skip::Skip;
+use walk::Walk;
 
-/// A rule for paths that are left out of a layer. Paths are those of the image, with or without a leading slash.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PathRule {
-    /// The path itself and everything below it.
-    Whole(PathBuf),
-    /// Everything below the path; the directory itself is packed (mount points like `/proc`).
-    Below(PathBuf),
-}
+pub use error::PackError;
+pub use skip::PathRule;
 
 /// How a layer is packed. The result depends on all of it except `threads`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct PackOptions {
     /// Compression of the blob.
     pub compression: Compression,
@@ -29,12 +36,6 @@ pub struct PackOptions {
     pub threads: usize,
 }
 
-impl Default for PackOptions {
-    fn default() -> Self {
-        Self { compression: Compression::default(), clamp_mtime: None, skip: Vec::new(), threads: 0 }
-    }
-}
-
 /// A layer that was packed; its blob is in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PackedLayer {
@@ -44,32 +45,54 @@ pub struct PackedLayer {
     pub diff_id: Digest,
     /// Number of entries; 0 means that the layer changes nothing.
     pub entries: u64,
-    /// Size of the uncompressed tar.
+    /// Size of the uncompressed tar in bytes.
     pub uncompressed_size: u64,
 }
 
-/// Why a directory was not packed. No blob is left behind.
-#[derive(Debug, thiserror::Error)]
-pub enum PackError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-impl Diagnose for PackError {
-    fn blame(&self) -> Blame {
-        Blame::Site
-    }
-    fn kind(&self) -> &'static str {
-        "pack"
-    }
-}
-
-/// Packs the overlay upper directory `upper`, which lies over `lowers` (top first), as a layer.
+/// Packs the overlay upper directory `upper` as a layer over `lowers`: all layers below it, top first, none of them for
+/// an image from scratch.
+///
+/// Left out are entries that are the same below (copied up, but not changed), directories of which only the time is new
+/// and nothing in them is packed, sockets, and what `options.skip` names. The root directory is an entry only when its
+/// owner, mode or attributes are new: give `upper` those of the topmost lower (0755, 0:0 for scratch).
+/// `upper` must be at rest and have been mounted with `redirect_dir=off,metacopy=off`.
 ///
 /// # Errors
-/// stub
-pub fn pack_layer(_store: &Store, _upper: &Path, _lowers: &[PathBuf], _options: &PackOptions) -> Result<PackedLayer, PackError> {
-    let digest = Digest::from_sha256(&[0; 32]);
-    Err(PackError::Store(StoreError::MissingBlob { digest }))
+/// See [`PackError`].
+pub fn pack_layer(store: &Store, upper: &Path, lowers: &[PathBuf], options: &PackOptions) -> Result<PackedLayer, PackError> {
+    let skip = Skip::new(&options.skip)?;
+    let blocks = BlockWriter::new(store.blob_writer()?, options.compression, options.threads)
+        .map_err(|source| PackError::Compression { source })?;
+    let sink = HashedTar { blocks, sum: Sha256::new() };
+    let mut walk = Walk::new(TarWriter::new(sink), skip, options.clamp_mtime, !lowers.is_empty());
+    walk.root(upper, MergedView::new(lowers.to_vec()).root())?;
+
+    let ending = |source| PackError::Io { action: "write the end of", path: "/".to_owned(), source };
+    let (sink, uncompressed_size) = walk.tar.finish().map_err(ending)?;
+    let diff_id = Digest::from_sha256(&sink.sum.finalize().into());
+    let (digest, size) = sink.blocks.finish().map_err(ending)?.finish(None)?;
+    store.note_uncompressed_size(&digest, uncompressed_size);
+    let descriptor = Descriptor::new(options.compression.media_type(), digest, size);
+    Ok(PackedLayer { descriptor, diff_id, entries: walk.entries, uncompressed_size })
 }
+
+/// The tar on its way into the compressor.
+struct HashedTar {
+    blocks: BlockWriter<BlobWriter>,
+    sum: Sha256,
+}
+
+impl Write for HashedTar {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.blocks.write(bytes)?;
+        self.sum.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.blocks.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests;

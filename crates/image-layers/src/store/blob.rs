@@ -153,3 +153,33 @@ impl Store {
         }
     }
 }
+
+/// A blob being read; at its end the digest is checked, and a mismatch is an `InvalidData` error.
+#[derive(Debug)]
+pub(crate) struct VerifiedBlob {
+    file: File,
+    digest: Digest,
+    sum: Sha256,
+}
+
+impl Store {
+    /// Opens a blob whose reader checks the digest at the end.
+    pub(crate) fn open_verified(&self, digest: &Digest) -> Result<VerifiedBlob, StoreError> {
+        Ok(VerifiedBlob { file: self.open_blob(digest)?, digest: digest.clone(), sum: Sha256::new() })
+    }
+}
+
+impl Read for VerifiedBlob {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(buffer)?;
+        self.sum.update(buffer.get(..read).unwrap_or_default());
+        if read == 0 && !buffer.is_empty() {
+            let found = Digest::from_sha256(&self.sum.clone().finalize().into());
+            if found != self.digest {
+                let text = format!("the blob {} is damaged: its content has the digest {found}", self.digest);
+                return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+            }
+        }
+        Ok(read)
+    }
+}

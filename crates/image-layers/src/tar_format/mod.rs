@@ -1,5 +1,17 @@
-//! stub
-/// stub
-#[derive(Debug, thiserror::Error)]
-#[error("tar")]
-pub struct TarError;
+//! Reading and writing tar archives (POSIX pax and ustar, GNU long names), bytes in and bytes out.
+//!
+//! Not the `tar` crate, for two reasons: its reader puts extended headers of any size into memory, and its writer gives
+//! no say over when they are needed. Layers come from strangers and must come out the same every time.
+
+mod entry;
+mod number;
+mod pax;
+mod reader;
+mod writer;
+
+pub use entry::{TarEntry, TarKind, shown};
+pub use reader::{TarError, TarReader};
+pub use writer::TarWriter;
+
+/// Tar archives consist of blocks of this size.
+pub(crate) const BLOCK: usize = 512;

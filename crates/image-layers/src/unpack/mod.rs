@@ -1,10 +1,27 @@
-//! stub
+//! Unpacks the layers of strangers into the form overlayfs wants: whiteouts become character devices 0:0, opaque
+//! directories get an extended attribute. Called by [`crate::Store::unpack_layer`], which publishes the result.
+//!
+//! A layer may be malformed or hostile. Nothing outside the directory can be reached, what cannot be unpacked as it is
+//! meant is refused with the entry named, and limits bound what a small blob can inflate to.
+
+mod apply;
+mod error;
+mod name;
+mod stream;
+mod tree;
+
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use build_model::{Blame, Diagnose, Digest};
+use build_model::Digest;
 
-use crate::store::StoreError;
+use apply::{Applier, READING};
+use stream::TarStream;
+use tree::LayerTree;
+
+use crate::tar_format::{TarError, TarReader};
+
+pub use error::{EntryProblem, UnpackError};
 
 /// Bounds on what a layer may make this machine do. The defaults are far above any sane image.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,43 +50,94 @@ impl Default for UnpackLimits {
     }
 }
 
-/// Why a layer was not unpacked. Nothing of it is left.
-#[derive(Debug, thiserror::Error)]
-pub enum UnpackError {
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The blob is not what its descriptor says.
-    #[error("the layer {layer} is damaged: its content has the digest {found}")]
-    BlobDigest {
-        /// The digest it should have.
-        layer: Digest,
-        /// The digest it has.
-        found: Digest,
-    },
-}
-
-impl Diagnose for UnpackError {
-    fn blame(&self) -> Blame {
-        Blame::Site
-    }
-    fn kind(&self) -> &'static str {
-        "layer"
-    }
-}
-
 /// What was unpacked.
+#[derive(Debug)]
 pub(crate) struct Unpacked {
     pub(crate) uncompressed_size: u64,
 }
 
+/// Unpacks the layer blob `file` into the empty directory `dir` and verifies both digests. On an error, the caller
+/// removes `dir`.
 pub(crate) fn unpack_tar(
-    _fs_dir: &Path,
-    _file: File,
+    dir: &Path,
+    file: File,
     layer: &Digest,
-    _diff_id: &Digest,
-    _lowers: &[std::path::PathBuf],
-    _limits: &UnpackLimits,
+    diff_id: &Digest,
+    lowers: &[PathBuf],
+    limits: &UnpackLimits,
 ) -> Result<Unpacked, UnpackError> {
-    Err(UnpackError::Store(StoreError::MissingBlob { digest: layer.clone() }))
+    let failed = |action| move |source| UnpackError::Directory { action, layer: layer.clone(), source };
+    let tree = LayerTree::new(dir, lowers).map_err(failed("prepare"))?;
+    std::thread::scope(|scope| {
+        let (stream, inflating) = stream::start(scope, file, limits.uncompressed_bytes).map_err(failed("start a thread for"))?;
+        // Dropping the stream lets the other thread go on to the end of the blob.
+        let applied = apply_all(tree, stream, layer, limits);
+        let read = inflating.join().unwrap_or_else(|_| Err(std::io::Error::other("the inflating thread panicked")));
+        let found =
+            read.map_err(|source| UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } })?;
+        // First of all: a damaged blob explains every other error.
+        if found != *layer {
+            return Err(UnpackError::BlobDigest { layer: layer.clone(), found });
+        }
+        let (found, uncompressed_size) = applied?;
+        if found != *diff_id {
+            return Err(UnpackError::DiffId { layer: layer.clone(), expected: diff_id.clone(), found });
+        }
+        Ok(Unpacked { uncompressed_size })
+    })
 }
+
+/// Applies every entry; gives digest and size of the tar.
+fn apply_all(tree: LayerTree, stream: TarStream, layer: &Digest, limits: &UnpackLimits) -> Result<(Digest, u64), UnpackError> {
+    let mut tar = TarReader::new(stream, limits.extension_bytes);
+    let mut applier = Applier::new(tree, limits);
+    let mut entries = 0;
+    let mut last = String::new();
+    let limit = |what, limit, entry: &str| UnpackError::Limit { layer: layer.clone(), what, limit, entry: entry.to_owned() };
+    let too_large = |entry: &str| limit("too many bytes", limits.uncompressed_bytes, entry);
+    loop {
+        let entry = match tar.next_entry() {
+            Ok(Some(entry)) => entry,
+            Ok(None) => break,
+            Err(_) if tar.get_ref().is_over() => return Err(too_large(&last)),
+            Err(source) => return Err(UnpackError::Archive { layer: layer.clone(), source }),
+        };
+        last = entry.shown_path();
+        entries += 1;
+        if entries > limits.entries {
+            return Err(limit("too many entries", limits.entries, &last));
+        }
+        if entry.size > limits.file_bytes {
+            return Err(limit("a file of too many bytes", limits.file_bytes, &last));
+        }
+        match applier.apply(&entry, &mut tar) {
+            Ok(()) => {}
+            Err(_) if tar.get_ref().is_over() => return Err(too_large(&last)),
+            Err(EntryProblem::System { action: READING, source }) => {
+                let offset = tar.offset();
+                let source = match source.kind() {
+                    std::io::ErrorKind::UnexpectedEof => TarError::Truncated { offset },
+                    _ => TarError::Read { offset, source },
+                };
+                return Err(UnpackError::Archive { layer: layer.clone(), source });
+            }
+            Err(source) => return Err(UnpackError::Entry { layer: layer.clone(), entry: last, source }),
+        }
+    }
+    let mut rest = tar.into_inner();
+    // What follows the archive's end counts for the digest, too.
+    let finished = rest.finish();
+    let sums = match finished {
+        Ok(sums) => sums,
+        Err(_) if rest.is_over() => return Err(too_large(&last)),
+        Err(source) => {
+            return Err(UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } });
+        }
+    };
+    let failed = |source| UnpackError::Directory { action: "finish", layer: layer.clone(), source };
+    applier.tree.finish().map_err(failed)?;
+    Ok(sums)
+}
+
+#[cfg(test)]
+mod tests;

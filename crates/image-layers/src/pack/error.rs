@@ -1,0 +1,106 @@
+//! Why a directory cannot be made a layer.
+
+use std::io;
+use std::path::PathBuf;
+
+use build_model::{Blame, Diagnose};
+
+use crate::store::StoreError;
+
+/// Why a directory was not packed. No blob is left behind.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A file could not be read, or the layer could not be written.
+    #[error("cannot {action} `{path}` for the layer")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// Path in the image.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// The compressor could not be set up.
+    #[error("cannot compress the layer")]
+    Compression {
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A name that layers use for deletions.
+    #[error("`{path}` cannot be packed: names that begin with `.wh.` mean deletions in layers")]
+    ReservedName {
+        /// Path in the image.
+        path: String,
+    },
+    /// Longer or deeper than other programs would unpack.
+    #[error("`{path}` is nested too deeply for a layer")]
+    TooDeep {
+        /// Path in the image, shortened.
+        path: String,
+    },
+    /// The upper directory refers to the lower ones.
+    #[error("`{path}` cannot be packed: it was mounted with {option}=on, so the upper directory is not complete in itself")]
+    Incomplete {
+        /// Path in the image.
+        path: String,
+        /// The mount option.
+        option: &'static str,
+    },
+    /// A lower directory cannot be read.
+    #[error("cannot look for `{path}` in the layers below")]
+    Below {
+        /// Path in the image.
+        path: String,
+        /// What the system says.
+        #[source]
+        source: io::Error,
+    },
+    /// A rule for a path outside the image.
+    #[error("`{}` is no path of the image", path.display())]
+    Rule {
+        /// The path of the rule.
+        path: PathBuf,
+    },
+}
+
+impl Diagnose for PackError {
+    fn blame(&self) -> Blame {
+        match self {
+            PackError::ReservedName { .. } | PackError::TooDeep { .. } => Blame::Packager,
+            PackError::Store(source) => source.blame(),
+            _ => Blame::Site,
+        }
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            PackError::Store(source) => source.kind(),
+            PackError::Io { .. } => "pack-io",
+            PackError::Compression { .. } => "pack-compression",
+            PackError::ReservedName { .. } => "pack-reserved-name",
+            PackError::TooDeep { .. } => "pack-too-deep",
+            PackError::Incomplete { .. } => "pack-incomplete",
+            PackError::Below { .. } => "pack-below",
+            PackError::Rule { .. } => "pack-rule",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            PackError::Store(source) => source.hint(),
+            PackError::ReservedName { .. } => Some("rename the file, or remove it in the step that makes it".to_owned()),
+            PackError::Incomplete { option, .. } => Some(format!("mount the overlay with {option}=off")),
+            _ => None,
+        }
+    }
+    fn is_transient(&self) -> bool {
+        match self {
+            PackError::Store(source) => source.is_transient(),
+            PackError::Io { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            _ => false,
+        }
+    }
+}
