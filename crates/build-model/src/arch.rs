@@ -1,5 +1,7 @@
 //! RPM architectures as Koji spells them, and the OCI platform names for them.
 
+use crate::{Blame, Diagnose};
+
 /// A canonical Koji architecture (`x86_64`, `aarch64`, `ppc64le`, `s390x`, `i386`, `armhfp`, `riscv64`).
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
@@ -9,6 +11,15 @@ pub struct Arch(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an architecture name")]
 pub struct ArchError(pub String);
+
+impl Diagnose for ArchError {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        "arch-name"
+    }
+}
 
 impl Arch {
     /// The canonical form of `name`, as koji.canonArch does it (`i686` → `i386`, `armv7hl` → `armhfp`).

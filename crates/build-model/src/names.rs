@@ -1,5 +1,7 @@
 //! Names that look alike and must not be mixed up: Koji tags, registry tags, targets.
 
+use crate::{Blame, Diagnose};
+
 /// Why a text cannot be such a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not a {what}: {reason}")]
@@ -10,6 +12,15 @@ pub struct NameError {
     pub what: &'static str,
     /// The rule it breaks.
     pub reason: &'static str,
+}
+
+impl Diagnose for NameError {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        "name-invalid"
+    }
 }
 
 /// A tag of Koji: a set of builds, like `f40-container-updates-candidate`.

@@ -1,1 +1,14 @@
-//! The containerbuild program: Koji builder worker and command line.
+//! The containerbuild program as a library: Koji builder worker, task handlers and command line.
+//!
+//! `worker` is the long-running host (check-in, supervision), `task` is what one child process does for one Koji task,
+//! `cli` is everything a person can call. `config` is the site's configuration; `koji_rpms` answers the provenance
+//! crate's questions with hub calls; `gated_build` runs the engine behind the gate, for tasks and for the command line.
+
+mod build_context;
+pub mod cli;
+pub mod config;
+mod gated_build;
+mod koji_rpms;
+mod pinned_images;
+mod task;
+mod worker;

@@ -1,0 +1,126 @@
+//! The command line: one file a subcommand, each parsing its arguments and calling what does the work.
+//!
+//! Exit codes are part of the interface: 0 done, 1 the thing asked about is not right (a build failed, an image is not
+//! proven), 2 it could not be told (wrong usage, unreachable hub).
+
+mod build;
+mod check_config;
+mod image_source;
+mod progress;
+mod verify;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use build_model::BoxedDiagnose;
+use clap::{Parser, Subcommand};
+
+use crate::config::Settings;
+use crate::task::chain;
+
+/// Layered-image builds for Koji: a builder worker, and the same engine on the command line.
+#[derive(Parser)]
+#[command(name = "containerbuild", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run as a Koji builder host: check in, take buildContainer tasks, build them.
+    Worker {
+        /// The site's configuration (TOML); `containerbuild check-config` explains it.
+        #[arg(long, default_value = "/etc/containerbuild/worker.toml")]
+        config: PathBuf,
+    },
+    /// Build an image from a directory with a Dockerfile, without a hub.
+    Build(build::Args),
+    /// Prove that every RPM of an image was built in a Koji.
+    Verify(verify::Args),
+    /// Read a worker's configuration and print what it means, defaults included.
+    CheckConfig {
+        /// The configuration file.
+        file: PathBuf,
+    },
+    /// One task of a worker; started by `worker` only.
+    #[command(hide = true)]
+    Task {
+        #[arg(long)]
+        config: PathBuf,
+        #[arg(long)]
+        dir: PathBuf,
+    },
+}
+
+/// Something the person at the terminal asked about is not right.
+const NOT_RIGHT: u8 = 1;
+/// It could not be told.
+const NOT_TOLD: u8 = 2;
+
+/// Parses the command line and runs it.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Command::Worker { config } => {
+            log_to_stderr("info");
+            outcome(worker(config))
+        }
+        Command::Task { config, dir } => {
+            log_to_stderr("info");
+            outcome(crate::task::run(&config, &dir))
+        }
+        Command::Build(args) => {
+            log_to_stderr("warn");
+            build::main(&args)
+        }
+        Command::Verify(args) => {
+            log_to_stderr("warn");
+            verify::main(&args)
+        }
+        Command::CheckConfig { file } => check_config::main(&file),
+    }
+}
+
+fn worker(config: PathBuf) -> anyhow::Result<()> {
+    let settings = Settings::load(&config)?;
+    let config = std::path::absolute(config)?;
+    // Children are tied to the life of the thread that starts them (pdeathsig), so the loop stays on this one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(crate::worker::run(settings, config))
+}
+
+fn outcome(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("containerbuild: {error:#}");
+            ExitCode::from(NOT_TOLD)
+        }
+    }
+}
+
+/// Prints an error with its causes and what to do next, and gives the exit code for it.
+fn fail(error: &BoxedDiagnose, code: u8) -> ExitCode {
+    eprintln!("containerbuild: {}", chain(&**error));
+    if let Some(hint) = error.hint() {
+        eprintln!("hint: {hint}");
+    }
+    ExitCode::from(code)
+}
+
+/// Journald or a terminal reads standard error; `RUST_LOG` chooses what (tracing-subscriber's syntax).
+fn log_to_stderr(default: &str) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        use clap::CommandFactory;
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,302 @@
+//! The site's configuration: one TOML file, every table a struct of its own, unknown keys refused.
+//!
+//! Read by `containerbuild worker`, by its task processes and by `containerbuild check-config`.
+//! The file is parsed whole and then checked ([`Settings::load`]); nothing is read from the environment,
+//! so that what `check-config` prints is what a builder does.
+
+mod content;
+mod hub;
+mod registry;
+
+use std::path::{Path, PathBuf};
+
+use build_model::{Blame, Diagnose};
+use serde::{Deserialize, Serialize};
+
+pub use content::{ContentSettings, ContentSourceSettings, Origin};
+pub use hub::HubSettings;
+pub use registry::{AliasSettings, RegistrySettings};
+
+/// Everything a builder needs to know about its site.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// How to reach the hub, and as whom.
+    pub hub: HubSettings,
+    /// This builder.
+    pub worker: WorkerSettings,
+    /// Where images come from and go to.
+    pub registry: RegistrySettings,
+    /// Which dist-git repositories may be built.
+    #[serde(default)]
+    pub scm: ScmSettings,
+    /// Under which name builds are imported.
+    #[serde(default)]
+    pub content_generator: ContentGeneratorSettings,
+    /// The OCI runtime and the limits of a RUN step.
+    #[serde(default)]
+    pub sandbox: SandboxSettings,
+    /// What must be true of an image before it is pushed.
+    #[serde(default)]
+    pub policy: PolicySettings,
+    /// Content sources by target name; `default` serves targets that are not named.
+    #[serde(default)]
+    pub content: std::collections::BTreeMap<String, ContentSettings>,
+}
+
+/// `[worker]`: this builder.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WorkerSettings {
+    /// Directory for the image store, task directories and caches. Best on XFS; it is created when absent.
+    pub state_dir: PathBuf,
+    /// How many tasks may build at once.
+    #[serde(default = "default_max_jobs")]
+    pub max_jobs: u32,
+    /// Seconds between check-ins (kojid's is 15).
+    #[serde(default = "default_poll_seconds")]
+    pub poll_seconds: f64,
+    /// Not ready below this much free space in `state_dir`, in MB.
+    #[serde(default = "default_min_free_mb")]
+    pub min_free_mb: u64,
+    /// Longest a task may run, in seconds.
+    #[serde(default = "default_task_seconds")]
+    pub max_task_seconds: u64,
+}
+
+fn default_max_jobs() -> u32 {
+    4
+}
+fn default_poll_seconds() -> f64 {
+    5.0
+}
+fn default_min_free_mb() -> u64 {
+    8192
+}
+fn default_task_seconds() -> u64 {
+    6 * 3600
+}
+
+/// `[scm]`: which sources may be built.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ScmSettings {
+    /// kojid's `allowed_scms` syntax: `host:path-pattern` separated by blanks, `!` refuses. Empty allows nothing.
+    pub allowed: String,
+    /// Also ask the hub's `build_from_scm` policy.
+    pub use_hub_policy: bool,
+}
+
+/// `[content_generator]`: the identity of imports.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ContentGeneratorSettings {
+    /// Name given to `koji grant-cg-access`.
+    pub name: String,
+}
+
+impl Default for ContentGeneratorSettings {
+    fn default() -> Self {
+        Self { name: "containerbuild".into() }
+    }
+}
+
+/// `[sandbox]`: how RUN steps run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SandboxSettings {
+    /// The OCI runtime.
+    pub runtime: PathBuf,
+    /// Memory limit of one RUN step in MB; none when absent.
+    pub memory_mb: Option<u64>,
+    /// Process limit of one RUN step.
+    pub pids: Option<i64>,
+    /// Longest a RUN step may take, in seconds.
+    pub run_seconds: u64,
+}
+
+impl Default for SandboxSettings {
+    fn default() -> Self {
+        Self { runtime: "crun".into(), memory_mb: None, pids: Some(4096), run_seconds: 2 * 3600 }
+    }
+}
+
+/// `[policy]`: what an image must be before it is pushed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicySettings {
+    /// Whether a parent image that is not a Koji build with that digest may be used.
+    pub allow_foreign_parents: bool,
+    /// Largest image in MB, all layers compressed; no limit when absent.
+    pub max_image_mb: Option<u64>,
+}
+
+#[allow(clippy::derivable_impls)] // spelled out: this is the promise of the service
+impl Default for PolicySettings {
+    fn default() -> Self {
+        Self { allow_foreign_parents: false, max_image_mb: None }
+    }
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid; the message of the parser shows line and column.
+    #[error("the configuration {path} is not valid:\n{source}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A value or a pair of values that cannot work.
+    #[error("the configuration {path}: {key} {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// The key, like `hub.cert`.
+        key: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+impl Diagnose for ConfigError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        "configuration"
+    }
+    fn hint(&self) -> Option<String> {
+        Some("correct the file and run `containerbuild check-config FILE`".into())
+    }
+}
+
+impl Settings {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, has an unknown key or a wrong type (with line and column), or holds a contradiction.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let settings = Self::parse(path, &text)?;
+        settings.check_files(path)?;
+        Ok(settings)
+    }
+
+    /// Parses the text of a configuration and checks what can be known without looking at other files.
+    fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
+        let settings: Self =
+            toml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+        settings.check(path)?;
+        Ok(settings)
+    }
+
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let bad =
+            |key: &str, problem: &str| ConfigError::Value { path: path.to_owned(), key: key.into(), problem: problem.into() };
+        if self.worker.max_jobs == 0 {
+            return Err(bad("worker.max_jobs", "must be at least 1"));
+        }
+        if !(0.2..=120.0).contains(&self.worker.poll_seconds) {
+            return Err(bad("worker.poll_seconds", "must be between 0.2 and 120: the hub takes a silent host's tasks away"));
+        }
+        if self.hub.cert.is_some() == self.hub.password_file.is_some() {
+            return Err(bad("hub", "needs either `cert` or `user` with `password_file`"));
+        }
+        if self.hub.password_file.is_some() != self.hub.user.is_some() {
+            return Err(bad("hub.user", "goes with `password_file`"));
+        }
+        for (target, content) in &self.content {
+            for source in &content.sources {
+                source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_files(&self, path: &Path) -> Result<(), ConfigError> {
+        let named = [("hub.cert", &self.hub.cert), ("hub.ca", &self.hub.ca), ("hub.password_file", &self.hub.password_file)];
+        for (key, file) in named {
+            if let Some(file) = file.as_ref().filter(|f| !f.is_file()) {
+                let problem = format!("names {}, which is not a file", file.display());
+                return Err(ConfigError::Value { path: path.to_owned(), key: key.into(), problem });
+            }
+        }
+        Ok(())
+    }
+
+    /// The content sources of a target, those of `default` when it is not named. `None`: the build tag's own repository.
+    pub fn content_of(&self, target: &str) -> Option<&ContentSettings> {
+        self.content.get(target).or_else(|| self.content.get("default"))
+    }
+
+    /// Directory of the image store.
+    pub fn store_dir(&self) -> PathBuf {
+        self.worker.state_dir.join("store")
+    }
+
+    /// Directory of the packages the gate has proven.
+    pub fn gate_cache_dir(&self) -> PathBuf {
+        self.worker.state_dir.join("gate")
+    }
+
+    /// Directory that holds one directory per task.
+    pub fn tasks_dir(&self) -> PathBuf {
+        self.worker.state_dir.join("tasks")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"
+        [hub]
+        url = "https://hub.example.org/kojihub"
+        topurl = "https://hub.example.org/kojifiles"
+        cert = "/etc/containerbuild/client.pem"
+        [worker]
+        state_dir = "/var/lib/containerbuild"
+        [registry]
+        push = "registry.example.org"
+        [content.f40-container-candidate]
+        sources = [{ name = "base", tag = "f40-build" }, { name = "mirror", url = "http://mirror/40/" }]
+    "#;
+
+    fn message(text: &str) -> String {
+        Settings::parse(Path::new("w.toml"), text).expect_err("must be refused").to_string()
+    }
+
+    #[test]
+    fn a_minimal_file_gets_the_documented_defaults() {
+        let settings = Settings::parse(Path::new("w.toml"), GOOD).expect("settings");
+        assert_eq!((settings.worker.max_jobs, settings.content_generator.name.as_str()), (4, "containerbuild"));
+        assert!(!settings.policy.allow_foreign_parents);
+        assert_eq!(settings.content_of("f40-container-candidate").map(|c| c.sources.len()), Some(2));
+        assert!(settings.content_of("other").is_none());
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused_with_its_line() {
+        let text = GOOD.replace("state_dir =", "state_dri =");
+        let message = message(&text);
+        assert!(message.contains("state_dri") && message.contains("line 7"), "{message}");
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        assert!(message(&GOOD.replace("cert =", "ca =")).contains("either `cert`"));
+        assert!(message(&GOOD.replace("tag = \"f40-build\"", "tag = \"a\", url = \"http://x/\"")).contains("sources.base"));
+        assert!(message(&GOOD.replace("[registry]", "max_jobs = 0\n[registry]")).contains("max_jobs"));
+    }
+}

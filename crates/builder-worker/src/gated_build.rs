@@ -1,0 +1,280 @@
+//! The build engine behind the gate: a network namespace whose only peer is the gate, the repositories' definitions
+//! mounted into every RUN, and a RUN that ends with a refusal of the gate fails, whatever its exit code says.
+//!
+//! Used by the task (`steps/build_arch.rs`) and by `containerbuild build`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use build_model::{Blame, BoxedDiagnose, Diagnose};
+use image_build::netns::IsolatedNetwork;
+use image_build::{
+    BuildRequest, BuiltImage, CancelFlag, InjectedKind, InjectedMount, Limits, Progress, RunHooks, SandboxNetwork,
+    SandboxOptions, StepInfo,
+};
+use image_layers::{Compression, ManifestFormat, MergedView, Store, UnpackLimits};
+use rpm_provenance::{ContentSource, Gate, GateOptions, KojiRpms, Pin, Verdict};
+
+use crate::build_context::BuildContext;
+use crate::pinned_images::PinnedImages;
+
+/// Where RUN steps find the gate, inside their network namespace.
+const GATE_PORT: u16 = 3128;
+/// Directory of repository definitions in an image.
+const REPO_DIR: &str = "/etc/yum.repos.d";
+/// Largest dnf.conf that is read.
+const MAX_CONF: u64 = 1 << 20;
+
+/// What RUN steps may reach.
+pub enum Reach {
+    /// Nothing.
+    Nothing,
+    /// The gate alone.
+    Gate {
+        /// The repositories it serves.
+        sources: Vec<ContentSource>,
+        /// Who answers for RPMs; `None` releases unproven packages (builds without a hub).
+        lookup: Option<Arc<dyn KojiRpms>>,
+        /// Proven packages, shared by all builds of this machine.
+        cache_dir: PathBuf,
+    },
+    /// The machine's network (`--network host`; never in a task).
+    Host,
+}
+
+/// One build.
+pub struct GatedBuild<'a> {
+    /// The Dockerfile and its plan.
+    pub context: &'a BuildContext,
+    /// Directory COPY and ADD read from.
+    pub root: &'a Path,
+    /// Image store.
+    pub store: &'a Store,
+    /// Private directory; the caller removes it.
+    pub work_dir: &'a Path,
+    /// Every image the plan names.
+    pub images: &'a PinnedImages,
+    /// Labels set on the result.
+    pub labels: &'a BTreeMap<String, String>,
+    /// Seconds since 1970 that times are clamped to.
+    pub source_date_epoch: i64,
+    /// One layer for all instructions of the last stage.
+    pub squash: bool,
+    /// Whether layers of earlier builds may be used.
+    pub use_cache: bool,
+    /// The OCI runtime.
+    pub runtime: PathBuf,
+    /// Limits of a RUN step.
+    pub limits: Limits,
+    /// Where progress goes.
+    pub progress: &'a dyn Progress,
+    /// Set to stop the build.
+    pub cancel: &'a CancelFlag,
+}
+
+/// What came out, with everything the gate said.
+pub struct GatedResult {
+    /// The image.
+    pub built: BuiltImage,
+    /// The gate's verdicts in order.
+    pub verdicts: Vec<Verdict>,
+    /// What the repositories were pinned to.
+    pub pins: Vec<Pin>,
+}
+
+/// A RUN step asked the gate for something it does not hand out.
+#[derive(Debug, thiserror::Error)]
+#[error("{file}:{line}: `{text}` asked for something that may not go into this image:\n{refusals}")]
+pub struct Refused {
+    file: String,
+    line: u32,
+    text: String,
+    refusals: String,
+    remedy: Option<String>,
+}
+
+impl Diagnose for Refused {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        "gate-refused"
+    }
+    fn hint(&self) -> Option<String> {
+        self.remedy.clone()
+    }
+}
+
+/// The machinery around the engine could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum GatedBuildError {
+    /// No isolated network, or no listener in it.
+    #[error("cannot set up the network of RUN steps")]
+    Network(#[source] std::io::Error),
+    /// The repository files cannot be written.
+    #[error("cannot write the repository definitions to {path}")]
+    RepoFiles {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// No HTTP client for the repositories.
+    #[error("cannot set up the gate's HTTP client")]
+    Client(#[source] reqwest::Error),
+}
+
+impl Diagnose for GatedBuildError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            GatedBuildError::Network(_) => "sandbox-network",
+            GatedBuildError::RepoFiles { .. } => "sandbox-repo-files",
+            GatedBuildError::Client(_) => "gate-client",
+        }
+    }
+}
+
+/// Builds the image. Blocking parts run beside the asynchronous gate.
+///
+/// # Errors
+/// The gate's when a repository cannot be pinned, [`Refused`], or the engine's.
+pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, BoxedDiagnose> {
+    match reach {
+        Reach::Nothing => run_engine(build, SandboxNetwork::None, Vec::new(), None),
+        Reach::Host => run_engine(build, SandboxNetwork::Host, Vec::new(), None),
+        Reach::Gate { sources, lookup, cache_dir } => {
+            let network = IsolatedNetwork::new(build.work_dir)?;
+            let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
+            let http = reqwest::Client::builder().build().map_err(GatedBuildError::Client)?;
+            let gate = Gate::start(listeners, GateOptions { sources, cache_dir, lookup, http }).await?;
+            let injected = write_repo_files(&gate, build)?;
+            let namespace = SandboxNetwork::Namespace(network.path().to_owned());
+            let result = run_engine(build, namespace, injected, Some(&gate));
+            gate.stop().await;
+            result
+        }
+    }
+}
+
+fn run_engine(
+    build: &GatedBuild<'_>,
+    network: SandboxNetwork,
+    injected: Vec<InjectedMount>,
+    gate: Option<&Gate>,
+) -> Result<GatedResult, BoxedDiagnose> {
+    let pins = gate.map(Gate::pins).unwrap_or_default();
+    let sandbox = SandboxOptions {
+        runtime: build.runtime.clone(),
+        network,
+        injected,
+        run_env: if gate.is_some() { proxy_env() } else { Vec::new() },
+        limits: build.limits.clone(),
+    };
+    let hooks = GateHooks { gate, seen: AtomicUsize::new(0), file: &build.context.dockerfile_name };
+    let salt: Vec<&str> = pins.iter().map(|p| p.repomd_sha256.as_str()).collect();
+    let request = BuildRequest {
+        plan: &build.context.plan,
+        context: build.root,
+        ignore: build.context.ignore.clone(),
+        dockerfile_name: &build.context.dockerfile_name,
+        store: build.store,
+        work_dir: build.work_dir,
+        images: build.images,
+        labels: build.labels,
+        source_date_epoch: build.source_date_epoch,
+        squash: build.squash,
+        use_cache: build.use_cache,
+        compression: Compression::Gzip { level: 6 },
+        format: ManifestFormat::DockerV2s2, // what every client of the field reads; OCI where a site asks for it
+        sandbox: &sandbox,
+        run_hooks: &hooks,
+        progress: build.progress,
+        cancel: build.cancel,
+        cache_salt: &salt.join(" "),
+    };
+    // The engine blocks for minutes. On the multi-thread runtime this thread leaves the pool meanwhile, so that the
+    // gate's connections are served by the others.
+    let built = tokio::task::block_in_place(|| image_build::build(&request))?;
+    Ok(GatedResult { built, verdicts: gate.map(Gate::verdicts).unwrap_or_default(), pins })
+}
+
+/// Sends programs that honour a proxy to the gate, which refuses other hosts with a reason: better than a name that
+/// does not resolve. Local services of a RUN stay reachable. These exist while a RUN runs and never in the image.
+fn proxy_env() -> Vec<(String, String)> {
+    let proxy = format!("http://127.0.0.1:{GATE_PORT}");
+    let mut env = Vec::new();
+    for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
+        env.push((name.to_owned(), proxy.clone()));
+    }
+    for name in ["no_proxy", "NO_PROXY"] {
+        env.push((name.to_owned(), "127.0.0.1,localhost,::1".to_owned()));
+    }
+    env
+}
+
+/// The generated repository definitions, mounted over the image's own; edits by RUN steps are thrown away.
+fn write_repo_files(gate: &Gate, build: &GatedBuild<'_>) -> Result<Vec<InjectedMount>, BoxedDiagnose> {
+    let view = base_view(build)?;
+    let image_file = |path: &str| {
+        let bytes = view.as_ref()?.read(path, MAX_CONF).ok()??;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let dir = build.work_dir.join("repos");
+    let mut targets = BTreeSet::new();
+    for (target, text) in gate.repo_files(GATE_PORT, &image_file) {
+        let path = dir.join(target.trim_start_matches('/'));
+        let parent = path.parent().unwrap_or(&dir);
+        let failed = |source| GatedBuildError::RepoFiles { path: path.clone(), source };
+        std::fs::create_dir_all(parent).map_err(failed)?;
+        std::fs::write(&path, &text).map_err(failed)?;
+        // The directory as a whole, so that the image's own .repo files are out of sight.
+        targets.insert(if target.starts_with(REPO_DIR) { REPO_DIR.to_owned() } else { target });
+    }
+    let mount = |target: String| InjectedMount {
+        source: dir.join(target.trim_start_matches('/')),
+        target,
+        kind: InjectedKind::OverlayScratch,
+    };
+    Ok(targets.into_iter().map(mount).collect())
+}
+
+/// The base image of the target stage as a tree of files: its own dnf options stay in force.
+fn base_view(build: &GatedBuild<'_>) -> Result<Option<MergedView>, BoxedDiagnose> {
+    let Some(base) = build.context.base_reference().and_then(|name| build.images.0.get(name)) else { return Ok(None) };
+    let layers = build.store.unpack_image(base, &UnpackLimits::default())?;
+    Ok(Some(MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect())))
+}
+
+struct GateHooks<'a> {
+    gate: Option<&'a Gate>,
+    seen: AtomicUsize,
+    file: &'a str,
+}
+
+impl RunHooks for GateHooks<'_> {
+    fn before_run(&self, _step: &StepInfo) {
+        if let Some(gate) = self.gate {
+            self.seen.store(gate.verdict_count(), Ordering::SeqCst);
+        }
+    }
+
+    fn after_run(&self, step: &StepInfo, _exit: i32) -> Result<(), BoxedDiagnose> {
+        let Some(gate) = self.gate else { return Ok(()) };
+        let refusals = gate.refusals_since(self.seen.load(Ordering::SeqCst));
+        let Some(first) = refusals.first() else { return Ok(()) };
+        let list: Vec<String> = refusals.iter().map(|v| format!("  {v}")).collect();
+        Err(Refused {
+            file: self.file.to_owned(),
+            line: step.span.first_line,
+            text: step.text.clone(),
+            refusals: list.join("\n"),
+            remedy: first.remedy.clone(),
+        }
+        .into())
+    }
+}

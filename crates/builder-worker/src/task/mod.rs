@@ -1,0 +1,24 @@
+//! What one child process does for one Koji task.
+//!
+//! The worker opens the task and hands over a [`TaskTicket`] on standard input; this process resumes the sub-session,
+//! runs the handler of the task's method and leaves an [`Outcome`] in the task's directory. It never closes or fails
+//! the task: that is the worker's, in one place (`worker/settle.rs`).
+
+mod build_container;
+mod log;
+mod outcome;
+mod run;
+mod steps;
+mod ticket;
+
+pub use log::send_all;
+pub use outcome::{Failure, Outcome, chain};
+pub use run::{WorkFileError, run};
+pub use steps::now;
+pub use ticket::TaskTicket;
+
+/// The methods this builder handles; reported to the hub with every check-in.
+pub const METHODS: [&str; 1] = ["buildContainer"];
+
+/// The weight of a task while it runs (koji-containerbuild's `_taskWeight`).
+pub const TASK_WEIGHT: f64 = 2.0;

@@ -1,0 +1,19 @@
+//! Files a packager reads after the build, put into the task's output whether it succeeded or not.
+
+use build_model::BoxedDiagnose;
+
+use crate::task::log::remote_dir;
+use crate::task::run::TaskContext;
+
+/// Uploads small text files (reports) into the task's output directory, from its work directory.
+///
+/// # Errors
+/// The disk's or the hub's.
+pub async fn archive_logs(context: &TaskContext<'_>, files: &[(String, String)]) -> Result<(), BoxedDiagnose> {
+    for (name, text) in files {
+        let path = context.work_dir.join(name);
+        std::fs::write(&path, text).map_err(|source| crate::task::run::WorkFileError { path: path.clone(), source })?;
+        context.session.upload_file(&path, &remote_dir(context.task), name, &|_, _| {}).await?;
+    }
+    Ok(())
+}

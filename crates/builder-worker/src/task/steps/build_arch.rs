@@ -1,0 +1,199 @@
+//! Steps 8 to 11, for one architecture: gate up, stages run, and the proof from the finished image. Nothing is pushed
+//! before every RPM in the result is shown to be Koji's.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
+use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
+use image_layers::{MergedView, Store};
+use rpm_provenance::{Proof, Report, report, rpmdb};
+
+use super::{Fetched, Parents, PinnedContent};
+use crate::build_context::BuildContext;
+use crate::gated_build::{self, GatedBuild, Reach};
+use crate::koji_rpms::HubRpms;
+use crate::pinned_images::PinnedImages;
+use crate::task::log::TaskLog;
+use crate::task::run::TaskContext;
+
+/// A built and proven image.
+pub struct BuiltArch {
+    /// The architecture.
+    pub arch: Arch,
+    /// The image, in the store.
+    pub built: BuiltImage,
+    /// Why each RPM may be in it.
+    pub proof: Proof,
+    /// The report in both forms: file name and content.
+    pub reports: Vec<(String, String)>,
+}
+
+/// The result may not be pushed.
+#[derive(Debug, thiserror::Error)]
+pub enum ArchError {
+    /// The proof found something.
+    #[error("the image holds what this Koji did not build:\n{0}")]
+    NotProven(String),
+    /// It is larger than the site allows.
+    #[error("the image has {megabytes} MB, the site allows {limit} MB")]
+    TooLarge {
+        /// Compressed size.
+        megabytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl Diagnose for ArchError {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            ArchError::NotProven(_) => "not-proven",
+            ArchError::TooLarge { .. } => "image-too-large",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            ArchError::NotProven(_) => Some(
+                "install RPMs with dnf from the offered repositories only; provenance.txt of this task lists every RPM".into(),
+            ),
+            ArchError::TooLarge { .. } => None,
+        }
+    }
+}
+
+/// Builds and proves one architecture.
+///
+/// # Errors
+/// The engine's, the gate's, or [`ArchError`].
+#[allow(clippy::too_many_arguments)] // one argument a step: this is where they come together
+pub async fn build_arch(
+    context: &TaskContext<'_>,
+    store: &Store,
+    arch: &Arch,
+    fetched: &Fetched,
+    read: &BuildContext,
+    parents: &Parents,
+    content: &PinnedContent,
+    labels: &BTreeMap<String, String>,
+    nvr: &str,
+) -> Result<BuiltArch, BoxedDiagnose> {
+    let settings = context.settings;
+    let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(HubRpms::new(context.session.clone()));
+    let images = PinnedImages(parents.iter().map(|(name, parent)| (name.clone(), parent.image.clone())).collect());
+    let work_dir = context.work_dir.join(arch.as_str());
+    std::fs::create_dir_all(&work_dir)
+        .map_err(|source| gated_build::GatedBuildError::RepoFiles { path: work_dir.clone(), source })?;
+    let progress = LogProgress { log: context.log.clone(), file: format!("{arch}.log") };
+    let request = GatedBuild {
+        context: read,
+        root: &fetched.tree.root,
+        store,
+        work_dir: &work_dir,
+        images: &images,
+        labels,
+        source_date_epoch: fetched.tree.commit_time,
+        squash: false,
+        use_cache: false, // a Koji build runs its steps; what may be reused is a later decision with its own record
+        runtime: settings.sandbox.runtime.clone(),
+        limits: Limits {
+            memory_bytes: settings.sandbox.memory_mb.map(|mb| mb << 20),
+            pids: settings.sandbox.pids,
+            run_seconds: Some(settings.sandbox.run_seconds),
+        },
+        progress: &progress,
+        cancel: &CancelFlag::default(),
+    };
+    let reach =
+        Reach::Gate { sources: content.sources.clone(), lookup: Some(Arc::clone(&lookup)), cache_dir: settings.gate_cache_dir() };
+    let result = gated_build::build(&request, reach).await?;
+    check_size(settings.policy.max_image_mb, &result.built)?;
+    let proof = prove(context, store, &result.built, &result.verdicts, lookup.as_ref()).await?;
+    let digest = result.built.image.manifest_digest.to_string();
+    let report = Report {
+        image: nvr,
+        arch: arch.as_str(),
+        manifest_digest: Some(&digest),
+        pins: &result.pins,
+        verdicts: &result.verdicts,
+        proof: &proof,
+    };
+    let reports = vec![
+        (format!("provenance-{arch}.json"), format!("{:#}\n", report::json(&report))),
+        (format!("provenance-{arch}.txt"), report::text(&report)),
+    ];
+    if !proof.all_proven() {
+        let problems: Vec<String> = proof.problems.iter().map(|p| format!("  {p}")).collect();
+        for line in &problems {
+            context.log.step(line);
+        }
+        return Err(ArchError::NotProven(problems.join("\n")).into());
+    }
+    context.log.step(&format!("proven: {} RPMs, all built in this Koji", proof.packages.len()));
+    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports })
+}
+
+fn check_size(limit: Option<u64>, built: &BuiltImage) -> Result<(), ArchError> {
+    let megabytes = built.image.total_size() >> 20;
+    match limit {
+        Some(limit) if megabytes > limit => Err(ArchError::TooLarge { megabytes, limit }),
+        _ => Ok(()),
+    }
+}
+
+async fn prove(
+    context: &TaskContext<'_>,
+    store: &Store,
+    built: &BuiltImage,
+    verdicts: &[rpm_provenance::Verdict],
+    lookup: &dyn rpm_provenance::KojiRpms,
+) -> Result<Proof, BoxedDiagnose> {
+    let db = match rpmdb::read_view(&MergedView::new(built.layer_dirs.iter().rev().cloned().collect())) {
+        Ok(db) => db,
+        Err(error) => return Ok(Proof::of_unreadable(&error)),
+    };
+    let parent = match &built.base {
+        Some(base) => {
+            let layers = store.unpack_image(base, &image_layers::UnpackLimits::default())?;
+            Some(rpmdb::read_view(&MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect()))?)
+        }
+        None => None,
+    };
+    context.log.step(&format!("result has {} RPMs in {}", db.packages.len(), db.path));
+    Ok(rpm_provenance::prove(&db, parent.as_ref(), verdicts, lookup).await?)
+}
+
+/// Engine progress to the task's logs.
+struct LogProgress {
+    log: TaskLog,
+    file: String,
+}
+
+impl Progress for LogProgress {
+    fn event(&self, event: ProgressEvent) {
+        match event {
+            ProgressEvent::OutputLine { line, .. } => self.log.line(&self.file, &line),
+            ProgressEvent::StepStarted { step } => {
+                let text = format!("[{}/{}] {}", step.number, step.total, step.text.lines().next().unwrap_or_default());
+                self.log.line(&self.file, &format!("==> {text}"));
+                self.log.step(&text);
+            }
+            ProgressEvent::StepFinished { seconds, cached, .. } => {
+                let how = if cached { ", from the cache" } else { "" };
+                self.log.line(&self.file, &format!("<== {seconds:.2} s{how}"));
+            }
+            ProgressEvent::LayerPacked { entries: 0, .. } => {}
+            ProgressEvent::LayerPacked { size, uncompressed_size, seconds, .. } => {
+                self.log.step(&format!(
+                    "         layer of {} kB ({} kB unpacked) in {seconds:.2} s",
+                    size >> 10,
+                    uncompressed_size >> 10
+                ));
+            }
+            ProgressEvent::Note { text } => self.log.step(&format!("note: {text}")),
+        }
+    }
+}

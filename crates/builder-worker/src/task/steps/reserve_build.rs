@@ -1,0 +1,154 @@
+//! Step 6: may this package go into the destination tag, and which release is free: `CGInitBuild`, token on disk
+//! before use. Run again with the same task it finds its own reservation. The undo is in `worker/settle.rs`.
+
+use build_model::{Blame, BoxedDiagnose, Diagnose, FaultCode, KojiTag, Nvr};
+use koji_session::{Build, BuildState};
+
+use super::{Named, ResolvedTarget};
+use crate::task::run::TaskContext;
+use crate::worker::Reserved;
+
+/// How many releases are tried when the next one is always taken by somebody else.
+const TRIES: usize = 20;
+
+/// The name a build got.
+pub enum Claim {
+    /// Reserved for this task.
+    Reserved(Reserved),
+    /// This very task imported it before it was run again: what is left is tagging.
+    AlreadyImported(Box<Build>),
+}
+
+/// Why a name cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NameTaken {
+    /// The destination does not list the package.
+    #[error("package {package} is not in the list of tag {tag}")]
+    NotListed {
+        /// The component.
+        package: String,
+        /// The destination tag.
+        tag: KojiTag,
+    },
+    /// It is listed and blocked.
+    #[error("package {package} is blocked in tag {tag}")]
+    Blocked {
+        /// The component.
+        package: String,
+        /// The destination tag.
+        tag: KojiTag,
+    },
+    /// The NVR exists.
+    #[error("{nvr} exists already (build {id}, {state:?})")]
+    Exists {
+        /// The name.
+        nvr: Nvr,
+        /// The build that has it.
+        id: build_model::BuildId,
+        /// Its state.
+        state: BuildState,
+    },
+    /// Others were quicker, twenty times.
+    #[error("no free release of {name}-{version} found in {TRIES} tries")]
+    Crowded {
+        /// Component.
+        name: String,
+        /// Version.
+        version: String,
+    },
+}
+
+impl Diagnose for NameTaken {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            NameTaken::NotListed { .. } => "package-not-listed",
+            NameTaken::Blocked { .. } => "package-blocked",
+            NameTaken::Exists { .. } => "nvr-exists",
+            NameTaken::Crowded { .. } => "nvr-crowded",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            NameTaken::NotListed { package, tag } => {
+                format!("ask release engineering for `koji add-pkg --owner OWNER {tag} {package}`, or build with --scratch")
+            }
+            NameTaken::Blocked { .. } => "ask release engineering why it is blocked".into(),
+            NameTaken::Exists { .. } => "raise the `release` label, or leave it out to get the next free one".into(),
+            NameTaken::Crowded { .. } => "submit again".into(),
+        })
+    }
+}
+
+/// Checks the package list and reserves the N-V-R.
+///
+/// # Errors
+/// [`NameTaken`], the hub's, or the journal's.
+pub async fn reserve_build(
+    context: &mut TaskContext<'_>,
+    target: &ResolvedTarget,
+    named: &Named,
+) -> Result<Claim, BoxedDiagnose> {
+    let labels = &named.labels;
+    check_package(context, &target.target.dest_tag_name, &labels.component).await?;
+    if let Some(reserved) =
+        context.journal.reserved().filter(|r| r.nvr.name == labels.component && r.nvr.version == labels.version)
+    {
+        let reserved = reserved.clone();
+        let build = context.session.get_build(&reserved.nvr).await?;
+        match build {
+            Some(build) if build.state == BuildState::Building => {
+                context.log.step(&format!("this task has reserved {} before", reserved.nvr));
+                return Ok(Claim::Reserved(reserved));
+            }
+            Some(build) if build.state == BuildState::Complete && build.task_id == Some(context.task) => {
+                return Ok(Claim::AlreadyImported(Box::new(build)));
+            }
+            _ => context.journal.set_reserved(None)?,
+        }
+    }
+    for _ in 0..TRIES {
+        let release = match &labels.release {
+            Some(release) => release.clone(),
+            None => context.session.next_release(&labels.component, &labels.version).await?,
+        };
+        let nvr = Nvr { name: labels.component.clone(), version: labels.version.clone(), release };
+        if let Some(build) = context.session.get_build(&nvr).await? {
+            if build.state == BuildState::Complete && build.task_id == Some(context.task) {
+                return Ok(Claim::AlreadyImported(Box::new(build)));
+            }
+            let reusable = matches!(build.state, BuildState::Failed | BuildState::Canceled);
+            if !reusable && labels.release.is_some() {
+                return Err(NameTaken::Exists { nvr, id: build.id, state: build.state }.into());
+            }
+        }
+        let name = &context.settings.content_generator.name;
+        match context.session.init_build(name, &nvr, Some(context.task)).await {
+            Ok(reservation) => {
+                let reserved =
+                    Reserved { content_generator: name.clone(), build_id: reservation.build_id, nvr, token: reservation.token };
+                context.journal.set_reserved(Some(reserved.clone()))?;
+                context.log.step(&format!("reserved {} (build {})", reserved.nvr, reserved.build_id));
+                return Ok(Claim::Reserved(reserved));
+            }
+            // Somebody else took this release between the two calls; with an explicit release there is no other.
+            Err(error) if labels.release.is_none() && error.fault_code() == Some(FaultCode::GenericError) => {
+                context.log.step(&format!("{nvr} is taken ({error}); trying the next release"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(NameTaken::Crowded { name: labels.component.clone(), version: labels.version.clone() }.into())
+}
+
+async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, package: &str) -> Result<(), BoxedDiagnose> {
+    let config = context.session.get_package_config(tag, package).await?;
+    let (package, tag) = (package.to_owned(), tag.clone());
+    match config {
+        None => Err(NameTaken::NotListed { package, tag }.into()),
+        Some(config) if config.blocked => Err(NameTaken::Blocked { package, tag }.into()),
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,123 @@
+//! Step 1: the target, its tags and architectures, all seen at one event; and who asked.
+
+use build_model::{Arch, Blame, Diagnose, EventId, KojiTag, TargetName};
+use koji_session::BuildTarget;
+
+use crate::task::run::TaskContext;
+
+/// The target at one event.
+pub struct ResolvedTarget {
+    /// Every query of this build that takes an event uses this one.
+    pub event: EventId,
+    /// Target with build tag and destination tag.
+    pub target: BuildTarget,
+    /// Architectures to build, canonical, without repeats.
+    pub arches: Vec<Arch>,
+    /// Name of the user who owns the task.
+    pub owner: Option<String>,
+}
+
+/// Why a target cannot be built for.
+#[derive(Debug, thiserror::Error)]
+pub enum TargetError {
+    /// No such target.
+    #[error("target `{0}` not found")]
+    NotFound(TargetName),
+    /// The destination is locked, so the result could not be tagged.
+    #[error("the destination tag {0} is locked")]
+    Locked(KojiTag),
+    /// The build tag names no architectures.
+    #[error("no arches for tag {0}")]
+    NoArches(KojiTag),
+    /// `arch_override` leaves nothing.
+    #[error("none of the requested arches ({asked}) is an arch of tag {tag} ({offered})")]
+    ArchNotOffered {
+        /// What was asked for.
+        asked: String,
+        /// The build tag.
+        tag: KojiTag,
+        /// What it has.
+        offered: String,
+    },
+    /// An architecture this builder cannot build.
+    #[error("this builder is a {host} machine and builds one arch a task; {arch} needs a host of that arch")]
+    ForeignArch {
+        /// The machine.
+        host: Arch,
+        /// The arch asked for.
+        arch: Arch,
+    },
+}
+
+impl Diagnose for TargetError {
+    fn blame(&self) -> Blame {
+        match self {
+            TargetError::NotFound(_) | TargetError::ArchNotOffered { .. } => Blame::Packager,
+            TargetError::Locked(_) | TargetError::NoArches(_) => Blame::Hub,
+            TargetError::ForeignArch { .. } => Blame::Site,
+        }
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            TargetError::NotFound(_) => "target-not-found",
+            TargetError::Locked(_) => "tag-locked",
+            TargetError::NoArches(_) => "tag-without-arches",
+            TargetError::ArchNotOffered { .. } => "arch-not-offered",
+            TargetError::ForeignArch { .. } => "arch-not-built-here",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        Some(match self {
+            TargetError::NotFound(_) => "list the targets with `koji list-targets`".into(),
+            TargetError::Locked(tag) => format!("ask release engineering about the freeze of {tag}, or build with --scratch"),
+            TargetError::NoArches(tag) => format!("set them with `koji edit-tag --arches=… {tag}`"),
+            TargetError::ArchNotOffered { .. } => "choose among the tag's arches".into(),
+            TargetError::ForeignArch { .. } => "set the build tag's arches to those of the builders".into(),
+        })
+    }
+}
+
+/// Looks up target, tags, arches and owner.
+///
+/// # Errors
+/// [`TargetError`], or the hub's.
+pub async fn resolve_target(
+    context: &TaskContext<'_>,
+    name: &TargetName,
+    params: &build_model::BuildContainerParams,
+    owner: Option<i64>,
+) -> Result<ResolvedTarget, build_model::BoxedDiagnose> {
+    let session = &context.session;
+    let event = session.last_event().await?;
+    let target = session.get_build_target(name, Some(event)).await?.ok_or_else(|| TargetError::NotFound(name.clone()))?;
+    let destination = session.get_tag(&target.dest_tag_name).await?;
+    if !params.scratch && destination.is_some_and(|t| t.locked) {
+        return Err(TargetError::Locked(target.dest_tag_name).into());
+    }
+    let build_tag = target.build_tag_name.clone();
+    let config = session.get_build_config(&target.build_tag_name, Some(event)).await?;
+    let offered = config.arches;
+    if offered.is_empty() {
+        return Err(TargetError::NoArches(build_tag).into());
+    }
+    let arches: Vec<Arch> = if params.arch_override.is_empty() {
+        offered.clone()
+    } else {
+        params.arch_override.iter().filter(|a| offered.contains(a)).cloned().collect()
+    };
+    if arches.is_empty() {
+        let list = |arches: &[Arch]| arches.iter().map(Arch::as_str).collect::<Vec<_>>().join(" ");
+        return Err(
+            TargetError::ArchNotOffered { asked: list(&params.arch_override), tag: build_tag, offered: list(&offered) }.into()
+        );
+    }
+    let host = Arch::host();
+    if let Some(arch) = arches.iter().find(|a| **a != host) {
+        return Err(TargetError::ForeignArch { host, arch: arch.clone() }.into());
+    }
+    let owner = match owner {
+        Some(id) => session.get_user(id).await?.map(|user| user.name),
+        None => None,
+    };
+    Ok(ResolvedTarget { event, target, arches, owner })
+}

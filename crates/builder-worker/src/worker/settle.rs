@@ -1,0 +1,111 @@
+//! From outcome to hub: the one place that decides between close, fail, free and nothing.
+//!
+//! | how it ended                    | to the hub                     | reservation        |
+//! |---------------------------------|--------------------------------|--------------------|
+//! | closed                          | closeTask                      | used by the import |
+//! | failed                          | failTask, fault 1005 or 2001   | refunded: FAILED   |
+//! | cancelled                       | nothing (it would be 1004)     | refunded: CANCELED |
+//! | taken away                      | nothing; it runs elsewhere     | kept               |
+//! | timed out, crashed              | failTask 2001                  | refunded: FAILED   |
+//! | worker shuts down               | freeTasks                      | kept with journal  |
+
+use std::path::Path;
+
+use build_model::{FaultCode, TaskId};
+use koji_session::{BuildState, HubError, Session};
+
+use super::Journal;
+use super::job::{Ended, Job, Stop};
+use crate::task::{Failure, Outcome, send_all};
+
+/// Settles an ended job with the hub and removes its directory where nothing in it is needed again.
+///
+/// # Errors
+/// When the hub cannot be reached: then nothing is removed, and the same call can be made again.
+pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<(), HubError> {
+    let task = ended.task;
+    let outcome = match (job.stopping, Outcome::read(&job.dir)) {
+        (None | Some(Stop::TimedOut | Stop::Shutdown), Some(outcome)) => outcome, // it finished before the kill arrived
+        (Some(Stop::Cancelled), _) => {
+            refund_dir(session, &job.dir, BuildState::Canceled).await;
+            return remove(task, &job.dir);
+        }
+        (Some(Stop::TakenAway | Stop::Shutdown), _) => return keep_journal(task, &job.dir),
+        (Some(Stop::TimedOut), None) => {
+            let hours = job.started.elapsed().as_secs_f64() / 3600.0;
+            Outcome::Failed(Failure::site(
+                "task-timeout",
+                format!("the build ran for {hours:.1} hours, longer than this builder allows"),
+            ))
+        }
+        (None, None) => {
+            let how = match &ended.status {
+                Ok(status) => status.to_string(),
+                Err(error) => error.to_string(),
+            };
+            Outcome::Failed(Failure::site("task-process-died", format!("the build process ended without a result ({how})")))
+        }
+    };
+    let told = match &outcome {
+        Outcome::Closed(result) => session.close_task(task, &result_value(result)).await,
+        Outcome::Failed(failure) => {
+            send_all(session, task, &job.dir.join("logs")).await;
+            refund_dir(session, &job.dir, BuildState::Failed).await;
+            session.fail_task(task, failure.fault_code(), &failure.fault_text()).await
+        }
+    };
+    match told {
+        Err(error) if error.fault_code() == Some(FaultCode::ActionNotAllowed) => {
+            // 1004: it was cancelled or taken away in the last moment. Nobody is waiting for this result.
+            tracing::warn!(%task, %error, "the hub does not want the result");
+            refund_dir(session, &job.dir, BuildState::Canceled).await;
+        }
+        Err(error) => return Err(error),
+        Ok(()) => tracing::info!(%task, ?outcome, "settled"),
+    }
+    remove(task, &job.dir)
+}
+
+fn result_value(result: &build_model::BuildContainerResult) -> koji_session::Value {
+    koji_session::Value::from_json(&serde_json::json!(result))
+}
+
+async fn refund_dir(session: &Session, dir: &Path, state: BuildState) {
+    match Journal::open(dir) {
+        Ok(mut journal) => refund(session, &mut journal, state).await,
+        Err(error) => tracing::warn!(%error, "cannot read a task journal; a reservation may be left"),
+    }
+}
+
+/// Gives a reserved build back, when there is one. A hub that has done so already (cancelling a task cancels its build)
+/// is not an error.
+pub async fn refund(session: &Session, journal: &mut Journal, state: BuildState) {
+    let Some(reserved) = journal.reserved().cloned() else { return };
+    match session.refund(&reserved.content_generator, &reserved.reservation(), state).await {
+        Ok(()) => tracing::info!(nvr = %reserved.nvr, ?state, "gave the reservation back"),
+        Err(error) => tracing::info!(nvr = %reserved.nvr, %error, "the reservation was not open any more"),
+    }
+    if let Err(error) = journal.set_reserved(None) {
+        tracing::warn!(%error, "cannot clear a task journal");
+    }
+}
+
+fn remove(task: TaskId, dir: &Path) -> Result<(), HubError> {
+    if let Err(error) = std::fs::remove_dir_all(dir) {
+        tracing::warn!(%task, %error, "cannot remove a task's directory; the next start sweeps it");
+    }
+    Ok(())
+}
+
+/// Removes everything but the journal: the task may be run again here and then needs its reservation's token.
+fn keep_journal(task: TaskId, dir: &Path) -> Result<(), HubError> {
+    for part in ["work", "logs"] {
+        match std::fs::remove_dir_all(dir.join(part)) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::warn!(%task, %error, "cannot remove a task's {part} directory");
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}

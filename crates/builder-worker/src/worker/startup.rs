@@ -1,0 +1,86 @@
+//! Coming up: log in as the host, take the exclusive session, sweep what a killed worker left.
+//!
+//! Order as kojid's (builder/kojid, main): login → exclusiveSession(force) → host.getID. `force` because after a crash
+//! the old exclusive session still stands; two live workers with one identity would steal from each other, so the state
+//! directory is locked first.
+
+use std::fs::File;
+
+use anyhow::Context;
+use build_model::TaskId;
+use koji_session::{BuildState, Credentials, HubConfig, Session};
+
+use super::Journal;
+use super::settle::refund;
+use crate::config::Settings;
+
+/// The hub connection of this site's configuration.
+///
+/// # Errors
+/// When the password file cannot be read.
+pub fn hub_config(settings: &Settings) -> anyhow::Result<HubConfig> {
+    let hub = &settings.hub;
+    let credentials = match (&hub.cert, &hub.user, &hub.password_file) {
+        (Some(pem), _, _) => Credentials::Certificate { pem: pem.clone(), ca: hub.ca.clone() },
+        (None, Some(user), Some(file)) => {
+            let password = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+            Credentials::Password { user: user.clone(), password: password.trim_end().to_owned() }
+        }
+        _ => Credentials::Anonymous, // refused by Settings::load
+    };
+    Ok(HubConfig { url: hub.url.clone(), credentials, ca: hub.ca.clone(), retry: koji_session::RetryPolicy::default() })
+}
+
+/// Locks the state directory for as long as the file is kept.
+///
+/// # Errors
+/// When another worker holds it, or the directory cannot be made.
+pub fn lock_state_dir(settings: &Settings) -> anyhow::Result<File> {
+    let dir = &settings.worker.state_dir;
+    std::fs::create_dir_all(settings.tasks_dir()).with_context(|| format!("cannot create {}", dir.display()))?;
+    let path = dir.join("worker.lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    file.try_lock().with_context(|| {
+        format!("another worker uses {}; every worker needs a state directory and a host of its own", dir.display())
+    })?;
+    Ok(file)
+}
+
+/// Removes what a killed worker left on this machine. Journals of tasks that may still run again stay.
+///
+/// # Errors
+/// When the store cannot be opened.
+pub fn sweep_machine(settings: &Settings) -> anyhow::Result<()> {
+    image_build::sweep(&settings.tasks_dir());
+    let store = image_layers::Store::open(&settings.store_dir())?;
+    let report = store.sweep();
+    tracing::info!(?report, "swept the image store");
+    Ok(())
+}
+
+/// Settles the task directories that a killed worker left: those of tasks that have ended are refunded and removed.
+pub async fn sweep_tasks(session: &Session, settings: &Settings) {
+    let Ok(entries) = std::fs::read_dir(settings.tasks_dir()) else { return };
+    for entry in entries.flatten() {
+        let Some(task) = entry.file_name().to_str().and_then(|n| n.parse().ok()).map(TaskId) else { continue };
+        let dir = entry.path();
+        let ended = match session.get_task_info(task, false).await {
+            Ok(Some(info)) => info.state.is_final(),
+            Ok(None) => true,
+            Err(error) => {
+                tracing::warn!(%task, %error, "cannot ask about a task left behind; its directory stays");
+                continue;
+            }
+        };
+        if !ended {
+            continue;
+        }
+        match Journal::open(&dir) {
+            Ok(mut journal) => refund(session, &mut journal, BuildState::Failed).await,
+            Err(error) => tracing::warn!(%task, %error, "a task left behind has no readable journal"),
+        }
+        if let Err(error) = std::fs::remove_dir_all(&dir) {
+            tracing::warn!(%task, %error, "cannot remove the directory of an ended task");
+        }
+    }
+}
