@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn the_first_matching_entry_decides() {
-        let list = ScmAllowList::parse("!src.example.org:/container/secret*:no src.example.org:/container/*:off:fedpkg,sources *:/open/*");
+        let list = ScmAllowList::parse(
+            "!src.example.org:/container/secret*:no src.example.org:/container/*:off:fedpkg,sources *:/open/*",
+        );
         assert!(list.check(&url("git+https://src.example.org/container/web#1")).is_ok());
         assert!(list.check(&url("git://other.example.org/open/x#1")).is_ok());
         let refused = list.check(&url("git+https://src.example.org/container/secret-1#1")).expect_err("blocked");

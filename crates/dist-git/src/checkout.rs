@@ -179,7 +179,8 @@ fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<PathBuf, DistG
         return Ok(top.to_owned());
     }
     let root = top.join(subdir);
-    let inside = |path: &Path| path.canonicalize().map_err(|source| DistGitError::Io { action: "find", path: path.to_owned(), source });
+    let inside =
+        |path: &Path| path.canonicalize().map_err(|source| DistGitError::Io { action: "find", path: path.to_owned(), source });
     let top = inside(top)?;
     match root.canonicalize() {
         Ok(real) if !real.starts_with(&top) => {

@@ -155,9 +155,7 @@ impl<'a> Git<'a> {
         let ended = tokio::time::timeout(limit, work).await;
         let output = Vec::from(last);
         match ended {
-            Err(_) => {
-                Err(DistGitError::TimedOut { url: self.url.clone(), purpose, seconds: limit.as_secs(), output })
-            }
+            Err(_) => Err(DistGitError::TimedOut { url: self.url.clone(), purpose, seconds: limit.as_secs(), output }),
             Ok(Err(source)) => Err(DistGitError::GitProgram { source }),
             Ok(Ok((stdout, status))) if status.success() => Ok(Ok(stdout)),
             Ok(Ok(_)) => Ok(Err(Refusal { complaint: classify(&output), output })),
@@ -249,5 +247,37 @@ async fn read_lines(
             last.pop_front();
         }
         last.push_back(line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn git_is_ended_when_time_is_up() {
+        // the system accepts the connection, nobody ever answers
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let temp = tempfile::tempdir().expect("a directory");
+        let dir = CheckoutDir::create(&temp.path().join("checkout")).expect("made");
+        let url = format!("git+http://127.0.0.1:{port}/web#main").parse().expect("an SCM URL");
+        let git = Git::new(&url, &dir, &|_| ()).expect("git");
+        let outcome = git.run("list the branches of", Duration::from_millis(500), &["ls-remote", git.url()]).await;
+        assert!(matches!(outcome, Err(DistGitError::TimedOut { seconds: 0, .. })), "{outcome:?}");
+        let (mut connection, _) = listener.accept().expect("git had connected");
+        connection.set_read_timeout(Some(Duration::from_secs(30))).expect("set");
+        // the connection ends because git's helper program is dead too
+        let mut request = Vec::new();
+        std::io::Read::read_to_end(&mut connection, &mut request).expect("the helper still runs");
+    }
+
+    #[tokio::test]
+    async fn a_servers_words_reach_the_log_without_control_characters() {
+        let mut last = VecDeque::new();
+        let log = std::sync::Mutex::new(Vec::new());
+        let said: &[u8] = b"remote: \x1b[31mred\x1b[0m\r\n\n\xff\n";
+        read_lines(Some(said), &mut last, &|line| log.lock().expect("log").push(line.to_owned())).await.expect("read");
+        assert_eq!(log.into_inner().expect("log"), ["remote:  [31mred [0m", "\u{fffd}"]);
     }
 }

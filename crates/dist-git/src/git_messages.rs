@@ -1,5 +1,5 @@
 //! What git's complaints mean. Git exits with 128 whatever happened, so its text is all there is; it runs with
-//! `LC_ALL=C`, which makes the text stable (seen with 2.39 to 2.47). The only file that looks at it.
+//! `LC_ALL=C`, which keeps the text in English (seen with git 2.47). The only file that looks at it.
 
 /// What a failed git command complained about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -93,13 +93,19 @@ mod tests {
     fn gits_complaints_are_understood() {
         use Complaint::{Network, NoSuchObject, NoSuchRepository, Other};
         for (expected, lines) in [
-            (NoSuchObject, vec!["fatal: remote error: upload-pack: not our ref 0123", "fatal: the remote end hung up unexpectedly"]),
+            (
+                NoSuchObject,
+                vec!["fatal: remote error: upload-pack: not our ref 0123", "fatal: the remote end hung up unexpectedly"],
+            ),
             (NoSuchObject, vec!["error: Server does not allow request for unadvertised object 0123"]),
             (NoSuchObject, vec!["fatal: couldn't find remote ref refs/heads/nope"]),
             (NoSuchRepository, vec!["fatal: remote error: access denied or repository not exported: /nope"]),
             (NoSuchRepository, vec!["remote: Not Found", "fatal: repository 'https://h/nope/' not found"]),
             (NoSuchRepository, vec!["fatal: could not read Username for 'https://h': terminal prompts disabled"]),
-            (NoSuchRepository, vec!["fatal: '/nope' does not appear to be a git repository", "fatal: Could not read from remote repository."]),
+            (
+                NoSuchRepository,
+                vec!["fatal: '/nope' does not appear to be a git repository", "fatal: Could not read from remote repository."],
+            ),
             (Network, vec!["fatal: unable to access 'https://h/': Could not resolve host: h"]),
             (Network, vec!["fatal: unable to connect to 127.0.0.1:", "127.0.0.1[0: 127.0.0.1]: errno=Connection refused"]),
             (Network, vec!["ssh: connect to host h port 22: No route to host", "fatal: Could not read from remote repository."]),

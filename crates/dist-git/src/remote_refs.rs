@@ -35,8 +35,12 @@ impl RemoteRefs {
     /// The branch or tag a revision names; branches first. `origin/NAME` is NAME, as people write it for kojid.
     pub fn resolve(&self, revision: &str) -> Option<Resolved> {
         let short = revision.strip_prefix("origin/").unwrap_or(revision);
-        let candidates =
-            [format!("refs/heads/{revision}"), format!("refs/heads/{short}"), format!("refs/tags/{revision}"), revision.to_owned()];
+        let candidates = [
+            format!("refs/heads/{revision}"),
+            format!("refs/heads/{short}"),
+            format!("refs/tags/{revision}"),
+            revision.to_owned(),
+        ];
         candidates.into_iter().find_map(|name| {
             let (_, commit) = self.refs.iter().find(|(known, _)| *known == name)?;
             Some(Resolved { name, commit: commit.clone() })
@@ -77,7 +81,8 @@ mod tests {
     const C: &str = "cccccccccccccccccccccccccccccccccccccccc";
 
     fn refs() -> RemoteRefs {
-        let text = format!("{A}\trefs/heads/f40\n{A}\trefs/heads/main\n{B}\trefs/tags/f40\n{C}\trefs/tags/v1\n{B}\trefs/tags/v1^{{}}\n");
+        let text =
+            format!("{A}\trefs/heads/f40\n{A}\trefs/heads/main\n{B}\trefs/tags/f40\n{C}\trefs/tags/v1\n{B}\trefs/tags/v1^{{}}\n");
         RemoteRefs::parse(&text).expect("refs")
     }
 
@@ -105,5 +110,14 @@ mod tests {
             assert_eq!(RemoteRefs::parse(bad).expect_err(bad), bad);
         }
         assert_eq!(RemoteRefs::parse("").expect("no refs"), RemoteRefs::default());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_output_and_no_revision_can_cause_a_panic(output in "[0-9a-f]{39,41}[\\t ]refs/(heads|tags)/\\PC*\n?\\PC*", revision in "\\PC*") {
+            if let Ok(refs) = RemoteRefs::parse(&output) {
+                let _ = (refs.resolve(&revision), refs.similar_branch(&revision), refs.branches_at(&revision));
+            }
+        }
     }
 }

@@ -1,0 +1,5 @@
+//! dist-git against the real git program, real repositories and a real `git daemon`.
+
+mod checkout;
+mod hostile;
+mod support;
