@@ -65,7 +65,7 @@ impl Registry {
         };
         progress(PullEvent::Manifest { digest: fetched.digest.clone() });
         store.put_blob(&fetched.bytes).map_err(stored)?;
-        self.bring(&endpoint, &target, store, vec![&manifest.config], &|_| {}).await?;
+        self.bring(&endpoint, &target, store, vec![manifest.config.clone()], &|_| {}).await?;
         let image = LocalImage::load(store, &fetched.digest, media_type)
             .map_err(|source| RegistryError::Image { target: target.to_string(), source })?;
         if let Some(found) = other_platform(&image.config, arch) {
@@ -73,7 +73,7 @@ impl Registry {
         }
         // The empty layer occurs several times in many images.
         let missing: BTreeMap<_, _> = image.missing_blobs(store).into_iter().map(|layer| (&layer.digest, layer)).collect();
-        let missing: Vec<_> = missing.into_values().collect();
+        let missing: Vec<_> = missing.into_values().cloned().collect();
         let bytes = missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
         progress(PullEvent::Layers { total: image.layers().len(), missing: missing.len(), bytes });
         let done = |layer: &Descriptor| progress(PullEvent::Layer { digest: layer.digest.clone(), size: layer.size });
@@ -104,7 +104,7 @@ impl Registry {
         endpoint: &Endpoint,
         target: &Target,
         store: &Store,
-        blobs: Vec<&Descriptor>,
+        blobs: Vec<Descriptor>,
         done: &(dyn Fn(&Descriptor) + Sync),
     ) -> Result<(), RegistryError> {
         let missing: Vec<_> = blobs.into_iter().filter(|blob| !store.has_blob(&blob.digest)).collect();
@@ -113,8 +113,8 @@ impl Registry {
         }
         self.retry.run(Action::Pull, target, || endpoint.login_to_read(Action::Pull, target)).await?;
         let downloads = missing.into_iter().map(|blob| async move {
-            self.download(endpoint, target, store, blob).await?;
-            done(blob);
+            self.download(endpoint, target, store, &blob).await?;
+            done(&blob);
             Ok::<(), RegistryError>(())
         });
         // With the first failure the others are dropped, and their partial files with them.

@@ -71,12 +71,12 @@ impl Registry {
         let target = self.target(&ImageReference::repository(registry, repository)?)?;
         let endpoint = self.endpoint(&target)?;
         self.retry.run(Action::Push, &target, || endpoint.login_to_write(Action::Push, &target)).await?;
-        let blobs: BTreeMap<&Digest, &Descriptor> =
-            image.layers().iter().chain([&image.manifest.config]).map(|blob| (&blob.digest, blob)).collect();
+        let all = image.layers().iter().chain([&image.manifest.config]);
+        let blobs: BTreeMap<&Digest, Descriptor> = all.map(|blob| (&blob.digest, blob.clone())).collect();
         let (endpoint_ref, target_ref) = (&endpoint, &target);
         let uploads = blobs.into_values().map(|blob| async move {
-            let how = self.upload(endpoint_ref, target_ref, store, blob).await?;
-            progress(PushEvent::Blob { digest: blob.digest.clone(), size: blob.size, sent: how == Uploaded::Sent });
+            let how = self.upload(endpoint_ref, target_ref, store, &blob).await?;
+            progress(PushEvent::Blob { digest: blob.digest, size: blob.size, sent: how == Uploaded::Sent });
             Ok::<(), RegistryError>(())
         });
         stream::iter(uploads).buffer_unordered(PARALLEL).try_collect::<()>().await?;
