@@ -1,5 +1,6 @@
 """Builds: the rows, their states, and how they are looked up."""
 
+import shutil
 import time
 
 import koji
@@ -73,6 +74,8 @@ def new_build(data, state):
         "owner": data.get("owner") or context.session.user_id, "start_time": data.get("start_time"),
         "completion_time": data.get("completion_time"),
     }
+    if row["completion_time"] is None and state == COMPLETE:
+        row["completion_time"] = time.time()
     koji.plugin.run_callbacks("preBuildStateChange", attribute="state", old=None, new=state, info=data)
     old = find_build(data)
     if old is not None:
@@ -82,6 +85,7 @@ def new_build(data, state):
         db().run("DELETE FROM build_types WHERE build_id = :id", id=build_id)
         db().run("DELETE FROM image_builds WHERE build_id = :id", id=build_id)
         db().run("DELETE FROM build_reservations WHERE build_id = :id", id=build_id)
+        shutil.rmtree(koji.pathinfo.build(old), ignore_errors=True)
     else:
         pkg_id = lookup_name("package", data["name"], create=True)["id"]
         build_id = db().insert("build", pkg_id=pkg_id, create_event=event(), **row)
@@ -161,6 +165,20 @@ def getBuildType(buildInfo, strict=False):
     """A build's types with their data"""
     build = find_build(buildInfo, strict)
     return build_types(build) if build else None
+
+
+@rpc
+def getMavenBuild(buildInfo, strict=False):
+    """None: there are no maven builds here"""
+    if strict:
+        raise koji.GenericError(f"No such Maven build: {buildInfo}")
+
+
+@rpc
+def getWinBuild(buildInfo, strict=False):
+    """None: there are no Windows builds here"""
+    if strict:
+        raise koji.GenericError(f"No such Windows build: {buildInfo}")
 
 
 @rpc

@@ -3,15 +3,22 @@
 from importlib import metadata
 
 from . import (  # noqa: F401 (importing registers the methods)
+    archives,
+    buildroots,
     builds,
     channels,
+    content_generator,
+    content_import,
     events,
+    external_repos,
     host_calls,
     hosts,
+    imports,
     inheritance,
     lookups,
     packages,
     policy,
+    repos,
     rpms,
     sessions,
     tagging,

@@ -1,7 +1,6 @@
 """The hub as a whole: database, policy, plugins, and the run of one call."""
 
 import logging
-import threading
 import traceback
 from xmlrpc.client import Fault
 
@@ -12,6 +11,7 @@ from koji.context import context
 
 from . import calls, plugins, policy, registry, scheduler  # noqa: F401 (calls: importing registers the methods)
 from .database import Database
+from .repo_maker import RepoMaker
 from .sessions import UNLOCKED_METHODS, Session
 from .users import create_user, find_user, grant, hashed
 
@@ -31,8 +31,9 @@ class Hub:
         scheduler.LIMITS.update(settings.scheduler)
         loaded = plugins.load_plugins(settings.plugins, [str(path) for path in settings.plugin_path])
         self.policies = policy.load(settings.policies, loaded)
-        self._stopping = threading.Event()
         self._add_users()
+        self.repo_maker = RepoMaker(self)
+        self.repo_maker.start()
 
     def _add_users(self):
         with self.call_context("startup", {}, {}):
@@ -48,7 +49,7 @@ class Hub:
 
     def close(self):
         """Ends background work and closes the database."""
-        self._stopping.set()
+        self.repo_maker.stop()
         self.database.close()
 
     def call_context(self, method, headers, environ):
@@ -69,6 +70,9 @@ class Hub:
                 result = koji.xmlrpcplus.dumps((self.dispatch(method, params),), methodresponse=1)
                 if self.database.changes() != changes:
                     session.store_callnum()
+                wake = getattr(context, "after_commit", None)
+            if wake:
+                self.repo_maker.wake()
         except Fault as fault:
             result = koji.xmlrpcplus.dumps(fault)
         except Exception as error:  # noqa: BLE001 (every exception of a method is a fault for the caller)

@@ -1,5 +1,7 @@
 """RPMs: what Koji knows about each, and its signatures."""
 
+import os
+
 import koji
 
 from .database import db
@@ -92,6 +94,27 @@ def listBuildRPMs(build):
     from .builds import find_build
 
     return listRPMs(buildID=find_build(build, strict=True)["id"])
+
+
+@rpc
+def getRPMHeaders(rpmID=None, taskID=None, filepath=None, headers=None, strict=False):
+    """Header fields (names in `headers`) of an imported RPM, or of an RPM file a task made; {} when there is no such file"""
+    from .builds import find_build
+
+    if rpmID is not None:
+        rpm = getRPM(rpmID, strict=strict)
+        if rpm is None or rpm["build_id"] is None:
+            return {}
+        path = os.path.join(koji.pathinfo.build(find_build(rpm["build_id"], strict=True)), koji.pathinfo.rpm(rpm))
+    elif taskID is not None and filepath and ".." not in filepath:
+        path = os.path.join(koji.pathinfo.work(), koji.pathinfo.taskrelpath(taskID), filepath)
+    else:
+        raise koji.GenericError("either rpmID or taskID and filepath must be specified")
+    if not os.path.exists(path):
+        if strict:
+            raise koji.GenericError(f"Missing rpm file: {path}")
+        return {}
+    return koji.get_header_fields(koji.get_rpm_header(path), [name.lower() for name in headers or []])
 
 
 @rpc

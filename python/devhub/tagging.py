@@ -89,8 +89,6 @@ def tagBuild(tag, build, force=False, fromtag=None):
         "operation": "move" if source else "tag",
     }
     policy.assert_policy("tag", data, force=force)
-    # On a real hub an ordinary builder (kojid) does this task; here it must be asked for with tagBuildBypass, or a
-    # worker of ours takes it: the development hub has no builder of its own.
     return make_task("tagBuild", [tag["id"], build["id"], force, source["id"] if source else None], priority=10)
 
 

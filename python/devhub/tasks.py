@@ -9,7 +9,7 @@ import koji.util
 import koji.xmlrpcplus
 from koji.context import context
 
-from . import policy, scheduler
+from . import builtin_tasks, policy, scheduler
 from .channels import getChannel
 from .database import db
 from .hosts import find_host
@@ -68,6 +68,7 @@ def make_task(method, arglist, **opts):
         row.update(state=FREE)
     opts["id"] = db().insert("task", create_time=time.time(), **row)
     koji.plugin.run_callbacks("postTaskStateChange", attribute="state", old=None, new="FREE", info=opts)
+    builtin_tasks.run(opts["id"], method, arglist)
     # A real hub's scheduler runs at most once a minute; here nobody should have to wait for it.
     scheduler.run()
     return opts["id"]
@@ -181,7 +182,7 @@ class Task:
 
     def assign(self, host_id):
         """Gives a free task to a host."""
-        self._change("state", state=ASSIGNED, host_id=host_id, assign_time=time.time())
+        self.change("state", state=ASSIGNED, host_id=host_id, assign_time=time.time())
 
     def open(self, host_id):
         """Starts the task on a host: its row with the raw request; None when it is not this host's to start."""
@@ -189,7 +190,7 @@ class Task:
         mine = row["state"] == ASSIGNED and row["host_id"] == host_id
         if not mine and row["state"] != FREE:
             return None
-        self._change("state", state=OPEN, host_id=host_id, start_time=time.time())
+        self.change("state", state=OPEN, host_id=host_id, start_time=time.time())
         opened = self.info()
         opened["request"] = db().value("SELECT request FROM task WHERE id = :id", id=self.id)
         return opened
@@ -199,7 +200,7 @@ class Task:
         state = self.state()
         if state in ENDED:
             raise koji.GenericError(f"Cannot free task {self.id}, state is {koji.TASK_STATES[state]}")
-        self._change("state", state=FREE, host_id=None, assign_time=None)
+        self.change("state", state=FREE, host_id=None, assign_time=None)
 
     def end(self, result, state):
         """Closes or fails the task with an encoded response."""
@@ -207,13 +208,13 @@ class Task:
         if state == CLOSED:
             # As the real hub's callbacks do: a response that cannot be read fails the call, not every later reader.
             decode_response(result)
-        self._change("state", state=state, result=result, completion_time=time.time())
+        self.change("state", state=state, result=result, completion_time=time.time())
 
     def set_weight(self, weight):
-        self._change("weight", weight=convert_value(weight, float))
+        self.change("weight", weight=convert_value(weight, float))
 
     def set_priority(self, priority, recurse=False):
-        self._change("priority", priority=convert_value(priority, int))
+        self.change("priority", priority=convert_value(priority, int))
         if recurse:
             for child in self.children():
                 Task(child["id"]).set_priority(priority, recurse=True)
@@ -225,7 +226,7 @@ class Task:
         state = self.state()
         if state in ENDED:
             return state == CANCELED
-        self._change("state", state=CANCELED, completion_time=time.time())
+        self.change("state", state=CANCELED, completion_time=time.time())
         building = koji.BUILD_STATES["BUILDING"]
         for row in db().all("SELECT id FROM build WHERE task_id = :id AND state = :state", id=self.id, state=building):
             cancel_build(row["id"], cancel_task=False)
@@ -258,7 +259,7 @@ class Task:
                 row["request"] = Task(row["id"]).request()
         return rows
 
-    def _change(self, attribute, **changes):
+    def change(self, attribute, **changes):
         """Writes a change, between the callbacks a plugin may have for it."""
         before = self.info(request=True)
         if changes.get("result"):
