@@ -13,7 +13,7 @@ mod ticket;
 
 pub use log::send_all;
 pub use outcome::{Failure, Outcome, chain};
-pub use run::{WorkFileError, run};
+pub use run::run;
 pub use steps::now;
 pub use ticket::TaskTicket;
 
