@@ -23,7 +23,10 @@ pub(crate) enum Route<'a> {
     PasswordLogin,
     CertificateLogin,
     /// A raw upload; the block is sent in place of the document.
-    Upload { query: &'a [(&'a str, String)], block: &'a [u8] },
+    Upload {
+        query: &'a [(&'a str, String)],
+        block: &'a [u8],
+    },
 }
 
 /// A value, and whether it took more than one try to get it.
@@ -51,12 +54,7 @@ impl Session {
     }
 
     /// Calls a method whose answer says nothing: a lost answer is then as good as an answer.
-    pub(crate) async fn call_unit(
-        &self,
-        method: &str,
-        params: Vec<Value>,
-        kwargs: Vec<(&str, Value)>,
-    ) -> Result<(), HubError> {
+    pub(crate) async fn call_unit(&self, method: &str, params: Vec<Value>, kwargs: Vec<(&str, Value)>) -> Result<(), HubError> {
         match self.call_kw(method, params, kwargs).await {
             Ok(_) | Err(HubError::AnswerLost { .. }) => Ok(()),
             Err(e) => Err(e),
@@ -147,8 +145,7 @@ impl Session {
     ) -> Result<Answer, HubError> {
         let http = &self.inner.http;
         let retry = &self.inner.config.retry;
-        let mut post =
-            Post { method, content_type: "text/xml", headers, body: document.as_bytes(), timeout: retry.call_timeout };
+        let mut post = Post { method, content_type: "text/xml", headers, body: document.as_bytes(), timeout: retry.call_timeout };
         let answer = match route {
             Route::Call => http.post(&http.url, &post).await?,
             Route::PasswordLogin => {

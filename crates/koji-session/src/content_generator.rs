@@ -60,8 +60,7 @@ impl Session {
     /// # Errors
     /// As [`Session::call`]; GenericError when the build is no longer reserved (cancelled with its task, for example).
     pub async fn refund(&self, cg: &str, reservation: &Reservation, state: BuildState) -> Result<(), HubError> {
-        let params =
-            vec![cg.into(), reservation.build_id.into(), reservation.token.as_str().into(), Value::Int(state.number())];
+        let params = vec![cg.into(), reservation.build_id.into(), reservation.token.as_str().into(), Value::Int(state.number())];
         self.call_unit("CGRefundBuild", params, vec![]).await
     }
 }

@@ -216,12 +216,7 @@ impl Decoder {
             (Some(Frame::Call { method: None, .. }), "methodName") => Frame::MethodName(String::new()),
             (Some(Frame::Params(_)), "param") => Frame::Param(None),
             (
-                Some(
-                    Frame::Param(None)
-                    | Frame::Fault(None)
-                    | Frame::Data(_)
-                    | Frame::Member { name: Some(_), value: None },
-                ),
+                Some(Frame::Param(None) | Frame::Fault(None) | Frame::Data(_) | Frame::Member { name: Some(_), value: None }),
                 "value",
             ) => {
                 if self.depth >= self.limits.max_depth {

@@ -55,7 +55,8 @@ impl Diagnose for Fault {
                 Some("another process holds the exclusive session of this user; give every worker its own identity".to_owned())
             }
             FaultCode::AuthError => Some(
-                "check the certificate or password, that the host is known to the hub, and that its address did not change".to_owned(),
+                "check the certificate or password, that the host is known to the hub, and that its address did not change"
+                    .to_owned(),
             ),
             _ => None,
         }
@@ -161,7 +162,9 @@ pub enum HubError {
         problem: &'static str,
     },
     /// What arrived at the hub is not what was sent.
-    #[error("uploading {path}: the hub holds other bytes at offset {offset} than were sent (adler32 {found}, expected {expected})")]
+    #[error(
+        "uploading {path}: the hub holds other bytes at offset {offset} than were sent (adler32 {found}, expected {expected})"
+    )]
     Upload {
         /// Directory and name on the hub.
         path: String,
@@ -201,7 +204,9 @@ impl Diagnose for HubError {
     fn blame(&self) -> Blame {
         match self {
             HubError::Fault(fault) => fault.blame(),
-            HubError::Decode { .. } | HubError::Answer { .. } | HubError::AnswerLost { .. } | HubError::Upload { .. } => Blame::Hub,
+            HubError::Decode { .. } | HubError::Answer { .. } | HubError::AnswerLost { .. } | HubError::Upload { .. } => {
+                Blame::Hub
+            }
             HubError::Transport { .. }
             | HubError::Status { .. }
             | HubError::Tls { .. }
@@ -230,9 +235,10 @@ impl Diagnose for HubError {
     fn hint(&self) -> Option<String> {
         match self {
             HubError::Fault(fault) => fault.hint(),
-            HubError::Tls { .. } => {
-                Some("check that the configured CA signed the hub's certificate and that the client certificate is still valid".to_owned())
-            }
+            HubError::Tls { .. } => Some(
+                "check that the configured CA signed the hub's certificate and that the client certificate is still valid"
+                    .to_owned(),
+            ),
             HubError::Status { status: 300..=399, .. } => {
                 Some("redirections are not followed; configure the hub's final URL".to_owned())
             }

@@ -97,8 +97,13 @@ async fn send(client: &Client, url: &Url, post: &Post<'_>) -> Result<Answer, Hub
             HubError::Transport { method: post.method.to_owned(), url: shown(), source }
         }
     };
-    let mut request =
-        client.post(url.clone()).header("Content-Type", post.content_type).timeout(post.timeout).body(post.body.to_vec());
+    let mut request = client
+        .post(url.clone())
+        .header("Content-Type", post.content_type)
+        // by hand, because the client leaves it out for an empty body, and an empty file is an empty block
+        .header("Content-Length", post.body.len())
+        .timeout(post.timeout)
+        .body(post.body.to_vec());
     for (name, value) in post.headers {
         request = request.header(*name, value);
     }

@@ -16,10 +16,7 @@ impl Session {
         let mut methods = Vec::with_capacity(calls.len());
         let mut list = Vec::with_capacity(calls.len());
         for (method, params) in calls {
-            list.push(Value::from_pairs([
-                ("methodName", Value::String(method.clone())),
-                ("params", Value::Array(params)),
-            ]));
+            list.push(Value::from_pairs([("methodName", Value::String(method.clone())), ("params", Value::Array(params))]));
             methods.push(method);
         }
         let wrong = |problem: String| HubError::Answer { method: METHOD.to_owned(), problem };
@@ -34,8 +31,7 @@ impl Session {
             .zip(answers)
             .map(|(method, answer)| match answer {
                 Value::Array(one) => {
-                    let [value] =
-                        <[Value; 1]>::try_from(one).map_err(|v| wrong(format!("{method}: {} values", v.len())))?;
+                    let [value] = <[Value; 1]>::try_from(one).map_err(|v| wrong(format!("{method}: {} values", v.len())))?;
                     Ok(Ok(value))
                 }
                 other => {

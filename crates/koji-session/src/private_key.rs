@@ -144,7 +144,8 @@ mod tests {
         };
         let pkcs1 = openssl(&["genrsa", "-traditional", "1024"], "");
         assert!(pkcs1.contains("BEGIN RSA PRIVATE KEY"));
-        let identity = split_pem(&format!("{pkcs1}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")).expect("split");
+        let identity =
+            split_pem(&format!("{pkcs1}-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")).expect("split");
         assert!(identity.key.starts_with("-----BEGIN PRIVATE KEY-----"));
         assert_eq!(openssl(&["rsa", "-modulus", "-noout"], &identity.key), openssl(&["rsa", "-modulus", "-noout"], &pkcs1));
     }

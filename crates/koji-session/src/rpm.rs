@@ -97,8 +97,7 @@ fn nvra_struct(rpm: &Nvra) -> Value {
 }
 
 fn read_rpm(row: &Row<'_>) -> Result<KojiRpm, HubError> {
-    let nvr =
-        build_model::Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? };
+    let nvr = build_model::Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? };
     let epoch = match row.opt_int("epoch")? {
         Some(number) => Some(u32::try_from(number).map_err(|_| row.wrong(format!("{number} is no epoch")))?),
         None => None,

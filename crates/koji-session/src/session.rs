@@ -226,13 +226,7 @@ impl Session {
     }
 
     fn make(config: HubConfig, http: Arc<HubHttp>, state: State) -> Self {
-        let inner = Inner {
-            config,
-            http,
-            turn: tokio::sync::Mutex::new(()),
-            state: Mutex::new(state),
-            calls: AtomicU64::new(0),
-        };
+        let inner = Inner { config, http, turn: tokio::sync::Mutex::new(()), state: Mutex::new(state), calls: AtomicU64::new(0) };
         Self { inner: Arc::new(inner) }
     }
 

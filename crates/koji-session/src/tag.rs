@@ -75,11 +75,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::call`].
-    pub async fn get_build_target(
-        &self,
-        target: &TargetName,
-        event: Option<EventId>,
-    ) -> Result<Option<BuildTarget>, HubError> {
+    pub async fn get_build_target(&self, target: &TargetName, event: Option<EventId>) -> Result<Option<BuildTarget>, HubError> {
         const METHOD: &str = "getBuildTarget";
         let answer = self.call_kw(METHOD, vec![target.0.as_str().into()], vec![("event", event.into())]).await?;
         let Some(row) = Row::new(METHOD, &answer).some() else { return Ok(None) };
@@ -156,10 +152,5 @@ impl Session {
 }
 
 fn read_tag(row: &Row<'_>) -> Result<Tag, HubError> {
-    Ok(Tag {
-        id: row.int("id")?,
-        name: KojiTag(row.string("name")?),
-        locked: row.flag("locked")?,
-        perm: row.opt_string("perm")?,
-    })
+    Ok(Tag { id: row.int("id")?, name: KojiTag(row.string("name")?), locked: row.flag("locked")?, perm: row.opt_string("perm")? })
 }
