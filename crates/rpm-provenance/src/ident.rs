@@ -32,6 +32,8 @@ pub struct RpmIdent {
     pub signing_key: Option<String>,
     /// Whether the header lists files.
     pub has_files: bool,
+    /// Whether the header holds scriptlets.
+    pub has_scriptlets: bool,
     /// Why the header contradicts itself: a declared digest that does not hold, or an identity tag set again
     /// outside of what the digests cover. `None` for an honest header.
     pub fault: Option<String>,
@@ -39,9 +41,10 @@ pub struct RpmIdent {
 
 impl RpmIdent {
     /// Whether this is a public key that rpm keeps among the packages. A package of that name with files,
-    /// an architecture or a source package is not one.
+    /// scriptlets, an architecture or a source package is not one.
     pub fn is_public_key(&self) -> bool {
-        self.nvra.nvr.name == "gpg-pubkey" && !self.has_files && self.nvra.arch == "(none)" && self.source_rpm.is_none()
+        let carries_nothing = !self.has_files && !self.has_scriptlets && self.source_rpm.is_none();
+        self.nvra.nvr.name == "gpg-pubkey" && self.nvra.arch == "(none)" && carries_nothing
     }
 
     /// The last 8 digits of the signing key id: Koji's `sigkey`.
@@ -77,7 +80,8 @@ impl RpmIdent {
             version: text(tag::VERSION, "version")?,
             release: text(tag::RELEASE, "release")?,
         };
-        let source_rpm = header.string(tag::SOURCERPM)?;
+        // rpm writes the text `(none)` there for the keys it makes packages of.
+        let source_rpm = header.string(tag::SOURCERPM)?.filter(|s| s != "(none)");
         let is_key = nvr.name == "gpg-pubkey";
         // rpm's own rule: no SOURCERPM means a source package; its ARCH is the one it was built on, not what Koji calls it.
         let arch = match (header.has(tag::ARCH), &source_rpm) {
@@ -112,6 +116,7 @@ impl RpmIdent {
             build_time: header.number(tag::BUILDTIME)?,
             signing_key: signing_key_id(signatures),
             has_files: header.has(tag::BASENAMES) || header.has(tag::DIRINDEXES) || header.has(tag::OLDFILENAMES),
+            has_scriptlets: tag::SCRIPTLETS.iter().any(|t| header.has(*t)),
             fault: None,
         };
         ident.fault = ident.find_fault(header);

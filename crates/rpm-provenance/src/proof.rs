@@ -127,6 +127,12 @@ impl Proof {
         self.problems.is_empty() && self.packages.iter().all(|p| matches!(p.verdict, PackageVerdict::Proven(_)))
     }
 
+    /// RPMs that this build's gate did not release and that only SIGMD5 speaks for. A rpmdb merely claims it, so a site
+    /// whose hub records no header digests (before Koji 1.36) may want to look at them.
+    pub fn claimed_only(&self) -> impl Iterator<Item = &ProvenPackage> {
+        self.packages.iter().filter(|p| p.origin == Origin::Other && p.verdict == PackageVerdict::Proven(MatchedBy::Sigmd5))
+    }
+
     /// The proof of an image whose rpmdb cannot be read: one problem.
     pub fn of_unreadable(error: &RpmDbError) -> Self {
         let mut evidence = error.to_string();

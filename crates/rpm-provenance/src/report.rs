@@ -110,6 +110,10 @@ pub fn text(report: &Report<'_>) -> String {
         proof.public_keys.len(),
         proof.removed.len(),
     ));
+    let claimed = proof.claimed_only().count();
+    if claimed > 0 {
+        out.push_str(&format!("{claimed} of them are matched by SIGMD5 alone, and did not come through the gate\n"));
+    }
     for pin in report.pins {
         out.push_str(&format!("content source {}: {} (repomd.xml sha256:{})\n", pin.name, pin.base_url, pin.repomd_sha256));
     }

@@ -241,6 +241,7 @@ mod tests {
             build_time: None,
             signing_key: None,
             has_files: true,
+            has_scriptlets: false,
             fault: None,
         }
     }

@@ -29,6 +29,7 @@ pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<()
     let mut xml = quick_xml::Reader::from_reader(PerEvent { inner: reader, used: used.clone() });
     xml.config_mut().expand_empty_elements = true;
     let (mut buffer, mut text, mut depth) = (Vec::new(), String::new(), 0usize);
+    let mut rooted = false;
     loop {
         buffer.clear();
         used.set(0);
@@ -37,6 +38,7 @@ pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<()
         match xml.read_event_into(&mut buffer).map_err(|e| place(e.to_string()))? {
             Event::Start(tag) => {
                 depth += 1;
+                rooted = true;
                 text.clear();
                 if depth > MAX_DEPTH {
                     return Err(place(format!("elements are nested more than {MAX_DEPTH} deep")));
@@ -61,6 +63,7 @@ pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<()
                     None => return Err(place(format!("the entity `&{};` is not one of XML's own", name.xml10_content()))),
                 },
             },
+            Event::Eof if !rooted => return Err(place("there is no element in it".to_owned())),
             Event::Eof if depth == 0 => return Ok(()),
             Event::Eof => return Err(place("the document ends inside an element".to_owned())),
             _ => {}

@@ -38,6 +38,9 @@ pub const LONGSIZE: u32 = 5009;
 pub const PAYLOADDIGEST: u32 = 5092;
 pub const PAYLOADDIGESTALGO: u32 = 5093;
 
+/// %pre, %post, %preun, %postun, %pretrans, %posttrans and the interpreters of the first four.
+pub const SCRIPTLETS: [u32; 10] = [1023, 1024, 1025, 1026, 1085, 1086, 1087, 1088, 1151, 1152];
+
 /// What the package *is*: an entry outside the immutable region must not speak for any of these.
 pub const IDENTITY: [u32; 13] = [
     NAME,

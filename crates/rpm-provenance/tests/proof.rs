@@ -1,0 +1,200 @@
+//! The proof on real databases: honest images pass without noise, every trick is named.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use rpm_provenance::rpmdb::read_dir;
+use rpm_provenance::{MatchedBy, Origin, PackageVerdict, Proof, Report, RpmDb, Rule, Verdict, list_unchecked, prove, report};
+use support::{MapKoji, Recipe, SigningKey, ident, install, known, rpm, rpmbuild, run};
+
+struct World {
+    dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        World { dir: tempfile::tempdir().unwrap() }
+    }
+    fn build(&self, name: &str) -> PathBuf {
+        rpmbuild(self.dir.path(), &Recipe { name, ..Recipe::default() })
+    }
+    fn root(&self, name: &str, rpms: &[&Path]) -> (PathBuf, RpmDb) {
+        let root = self.dir.path().join(name);
+        install(&root, rpms);
+        let db = read_dir(&root).unwrap();
+        (root, db)
+    }
+}
+
+fn rules(proof: &Proof) -> Vec<(String, Rule)> {
+    proof.problems.iter().map(|p| (p.subject.clone(), p.rule)).collect()
+}
+
+/// The gate's verdict on an RPM it released.
+fn released(rpm: &Path) -> Verdict {
+    let ident = ident(rpm);
+    serde_json::from_value(serde_json::json!({
+        "at": 1, "method": "GET", "url": format!("/repo/koji/{}.rpm", ident.nvra), "source": "koji", "rule": "koji-rpm",
+        "released": true, "evidence": "", "nvra": ident.nvra, "checksum": null, "size": null,
+        "sha256header": ident.computed.sha256, "sigmd5": ident.sigmd5, "rpm_id": 17, "remedy": null, "requests": 1,
+    }))
+    .unwrap()
+}
+
+#[tokio::test]
+async fn an_honest_image_is_proven_and_each_rpm_has_its_origin() {
+    let world = World::new();
+    let (base, added, copied) = (world.build("base"), world.build("added"), world.build("copied"));
+    let (_, parent) = world.root("parent", &[&base]);
+    let (root, _) = world.root("image", &[&base, &added, &copied]);
+    let key = SigningKey::new(world.dir.path());
+    let armoured = world.dir.path().join("key.asc");
+    key.export(&armoured);
+    run(rpm(&root).arg("--import").arg(&armoured));
+    let db = read_dir(&root).unwrap();
+    let koji = MapKoji::with(&[&base, &added, &copied]);
+    let proof = prove(&db, Some(&parent), &[released(&added)], &koji).await.unwrap();
+    assert!(proof.all_proven(), "{:?}", proof.problems);
+    let origins: Vec<(&str, Origin, PackageVerdict)> =
+        proof.packages.iter().map(|p| (p.ident.nvra.nvr.name.as_str(), p.origin, p.verdict)).collect();
+    let by_digest = PackageVerdict::Proven(MatchedBy::HeaderDigest);
+    assert_eq!(
+        origins,
+        [("added", Origin::Gate, by_digest), ("base", Origin::Inherited, by_digest), ("copied", Origin::Other, by_digest)]
+    );
+    assert_eq!(proof.public_keys.len(), 1);
+    assert_eq!(*koji.questions.lock().unwrap(), 1, "one question for the whole image");
+
+    let report = Report { image: "web-1-1", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof };
+    let json = report::json(&report);
+    assert_eq!((&json["schema_version"], &json["all_proven"]), (&1.into(), &true.into()));
+    assert_eq!(json["packages"][0]["koji"]["rpm_id"], 17);
+    assert_eq!(json["packages"][0]["verdict"], "proven");
+    let text = report::text(&report);
+    assert!(text.contains("every RPM was built in this Koji") && text.contains("added-1.0-1.noarch"), "{text}");
+}
+
+#[tokio::test]
+async fn foreign_rpms_are_named_with_rule_evidence_and_remedy() {
+    let world = World::new();
+    let (good, foreign) = (world.build("good"), world.build("foreign"));
+    // the same name-version-release, rebuilt elsewhere
+    let koji_dir = tempfile::tempdir().unwrap();
+    let kojis_own = rpmbuild(koji_dir.path(), &Recipe { name: "rebuilt", content: "built by Koji", ..Recipe::default() });
+    let rebuilt = rpmbuild(world.dir.path(), &Recipe { name: "rebuilt", content: "mine", ..Recipe::default() });
+    let (_, db) = world.root("image", &[&good, &foreign, &rebuilt]);
+    let koji = MapKoji::with(&[&good, &kojis_own]);
+    let proof = prove(&db, None, &[], &koji).await.unwrap();
+    assert!(!proof.all_proven());
+    let mut found = rules(&proof);
+    found.sort();
+    assert_eq!(
+        found,
+        [("foreign-1.0-1.noarch".to_owned(), Rule::UnknownToKoji), ("rebuilt-1.0-1.noarch".to_owned(), Rule::DigestDiffers)]
+    );
+    let digests = &proof.problems.iter().find(|p| p.rule == Rule::DigestDiffers).unwrap().evidence;
+    assert!(
+        digests.contains(&ident(&rebuilt).computed.sha256) && digests.contains(&ident(&kojis_own).computed.sha256),
+        "{digests}"
+    );
+    assert!(proof.problems.iter().all(|p| !p.remedy.is_empty()));
+    let text =
+        report::text(&Report { image: "x", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof });
+    assert!(text.contains("NOT PROVEN: 2 problems"), "{text}");
+}
+
+#[tokio::test]
+async fn an_rpm_only_in_the_database_is_looked_at_just_the_same() {
+    let world = World::new();
+    let (good, ghost) = (world.build("good"), world.build("ghost"));
+    let (root, _) = world.root("image", &[&good]);
+    run(rpm(&root).args(["-i", "--nodeps", "--justdb"]).arg(&ghost));
+    let proof = prove(&read_dir(&root).unwrap(), None, &[], &MapKoji::with(&[&good])).await.unwrap();
+    assert_eq!(rules(&proof), [("ghost-1.0-1.noarch".to_owned(), Rule::UnknownToKoji)]);
+}
+
+#[tokio::test]
+async fn a_package_that_calls_itself_a_public_key_is_not_one() {
+    let world = World::new();
+    let fake = world.build("gpg-pubkey");
+    let (_, db) = world.root("image", &[&fake]);
+    let proof = prove(&db, None, &[], &MapKoji::default()).await.unwrap();
+    assert_eq!(rules(&proof), [("gpg-pubkey-1.0-1.noarch".to_owned(), Rule::UnknownToKoji)]);
+    assert!(proof.public_keys.is_empty());
+}
+
+#[tokio::test]
+async fn a_doubled_row_a_forged_header_and_a_shrunk_database_are_problems() {
+    let world = World::new();
+    let (good, gone) = (world.build("good"), world.build("gone"));
+    let (_, parent) = world.root("parent", &[&good, &gone]);
+    let (root, _) = world.root("image", &[&good]);
+    let database = rusqlite::Connection::open(root.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
+    database.execute("INSERT INTO Packages (hnum, blob) SELECT hnum + 100, blob FROM Packages", []).unwrap();
+    drop(database);
+    let koji = MapKoji::with(&[&good, &gone]);
+    let proof = prove(&read_dir(&root).unwrap(), Some(&parent), &[], &koji).await.unwrap();
+    assert_eq!(rules(&proof), [("good-1.0-1.noarch".to_owned(), Rule::Duplicate)]);
+    assert_eq!(proof.removed.iter().map(ToString::to_string).collect::<Vec<_>>(), ["gone-1.0-1.noarch"]);
+
+    let database = rusqlite::Connection::open(root.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
+    database.pragma_update(None, "foreign_keys", false).unwrap();
+    database.execute("DELETE FROM Packages WHERE hnum > 100", []).unwrap();
+    let mut blob: Vec<u8> = database.query_row("SELECT blob FROM Packages", [], |row| row.get(0)).unwrap();
+    let at = blob.windows(8).position(|w| w == b"Example\0").unwrap();
+    blob[at..at + 7].copy_from_slice(b"Foreign");
+    database.execute("UPDATE Packages SET blob = ?", [blob]).unwrap();
+    drop(database);
+    let proof = prove(&read_dir(&root).unwrap(), Some(&parent), &[], &koji).await.unwrap();
+    assert_eq!(rules(&proof), [("good-1.0-1.noarch".to_owned(), Rule::BrokenRpm)]);
+    assert_eq!(proof.packages[0].origin, Origin::Other, "altered, so not the parent's");
+}
+
+#[tokio::test]
+async fn files_without_a_database_and_unreadable_databases_are_problems() {
+    let dir = tempfile::tempdir().unwrap();
+    let proof = prove(&read_dir(dir.path()).unwrap(), None, &[], &MapKoji::default()).await.unwrap();
+    assert!(proof.all_proven(), "an image of no files has nothing to prove");
+    std::fs::write(dir.path().join("binary"), "x").unwrap();
+    let proof = prove(&read_dir(dir.path()).unwrap(), None, &[], &MapKoji::default()).await.unwrap();
+    assert_eq!(rules(&proof), [(String::new(), Rule::NoRpmdb)]);
+
+    std::fs::create_dir_all(dir.path().join("var/lib/rpm")).unwrap();
+    std::fs::write(dir.path().join("var/lib/rpm/rpmdb.sqlite"), "no database").unwrap();
+    let proof = Proof::of_unreadable(&read_dir(dir.path()).unwrap_err());
+    assert_eq!(rules(&proof), [(String::new(), Rule::UnreadableRpmdb)]);
+    assert!(!proof.all_proven());
+}
+
+#[tokio::test]
+async fn without_a_hub_nothing_is_proven_and_nothing_is_wrong() {
+    let world = World::new();
+    let good = world.build("good");
+    let (_, db) = world.root("image", &[&good]);
+    let proof = list_unchecked(&db, None, &[released(&good)]);
+    assert!(proof.problems.is_empty() && !proof.all_proven());
+    assert_eq!((proof.packages[0].verdict, proof.packages[0].origin), (PackageVerdict::NotChecked, Origin::Gate));
+    let text =
+        report::text(&Report { image: "x", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof });
+    assert!(text.contains("not checked: no hub"), "{text}");
+}
+
+#[tokio::test]
+async fn an_older_hub_without_header_digests_matches_by_sigmd5() {
+    let world = World::new();
+    let good = world.build("good");
+    let (_, db) = world.root("image", &[&good]);
+    let mut koji = MapKoji::default();
+    let row = rpm_provenance::KnownRpm { sha256header: None, ..known(&good) };
+    koji.rpms.insert(ident(&good).nvra, row);
+    let proof = prove(&db, None, &[], &koji).await.unwrap();
+    assert!(proof.all_proven());
+    assert_eq!(proof.packages[0].verdict, PackageVerdict::Proven(MatchedBy::Sigmd5));
+    // nothing proves the SIGMD5 in a rpmdb; what the gate released, it recomputed
+    assert_eq!(proof.claimed_only().count(), 1);
+    let through_gate = prove(&db, None, &[released(&good)], &koji).await.unwrap();
+    assert_eq!(through_gate.claimed_only().count(), 0);
+}
