@@ -24,7 +24,7 @@ class ArchiveError(Exception):
 
 @dataclass(frozen=True)
 class Entry:
-    """One path of a package, relative to the root, with what `%attr` needs. A mode of 0 means: none of its own (a link)."""
+    """One path of a package, relative to the root, with what `%attr` needs. A link has mode 0: none of its own."""
 
     path: str
     mode: int
@@ -80,7 +80,8 @@ def conffiles(parts: dict[str, bytes], deb: Path) -> set[str]:
             except KeyError:
                 continue
             if stream:
-                return {merged(line.strip().lstrip("/")) for line in stream.read().decode().splitlines() if line.strip()}
+                lines = stream.read().decode().split()
+                return {merged(line.lstrip("/")) for line in lines if line.startswith("/")}
     return set()
 
 

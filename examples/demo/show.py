@@ -1,0 +1,110 @@
+"""Shows what a build left: task result, Koji build, image in the registry, the image running, the provenance report.
+
+Act 5 of `make demo`, and its closing summary.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import urllib.request
+
+from . import acts, dist_git, run_image
+from .build import outcome
+from .koji_client import call, koji
+from .koji_setup import DEST_TAG
+from .scene import TARGET, Scene, SceneError, program
+
+
+def last_task(scene: Scene) -> int:
+    """The task `build` ran last."""
+    try:
+        return int(json.loads((scene.state / "last-build.json").read_text())["task_id"])
+    except FileNotFoundError:
+        raise SceneError("nothing was built yet: run the command `build` first") from None
+
+
+def show(scene: Scene) -> None:
+    """All of it, for the last build; an error when any part is missing."""
+    with acts.act("5. The result"):
+        done = outcome(scene, last_task(scene))
+        acts.say(json.dumps(done.result, indent=1))
+        build = _koji_build(scene, done.result)
+        reference = _registry(scene, done.result)
+    with acts.act("5. The image runs"):
+        body = run_image.answer(scene, reference, 8080)
+        acts.say(f"GET http://127.0.0.1:8080/ inside the container: {len(body)} bytes")
+        acts.say("\n".join(body.splitlines()[:8]))
+    with acts.act("5. Where every RPM came from"):
+        _provenance(scene, done.task_id)
+        acts.say(f"the same, asked again of any image: containerbuild verify --hub {scene.hub_url} …")
+    acts.say(f"build page: {scene.web_url}/buildinfo?buildID={build}")
+
+
+def _koji_build(scene: Scene, result: dict[str, object]) -> int:
+    builds = result.get("koji_builds")
+    if not isinstance(builds, list) or not builds:
+        raise SceneError("the task's result names no Koji build")
+    info = call(scene, "getBuild", int(builds[0]))
+    assert isinstance(info, dict)
+    koji(scene, "list-tagged", DEST_TAG)
+    tagged = call(scene, "listTagged", DEST_TAG)
+    assert isinstance(tagged, list)
+    if info["nvr"] not in [row["nvr"] for row in tagged]:
+        raise SceneError(f"{info['nvr']} is not tagged into {DEST_TAG}")
+    acts.say(f"build {info['id']}: {info['nvr']}, owner {info['owner_name']}, source {info['source']}, in {DEST_TAG}")
+    archives = call(scene, "listArchives", info["id"], None, None, None, "image")
+    assert isinstance(archives, list)
+    for archive in archives:
+        rpms = call(scene, "listRPMs", None, None, None, archive["id"])
+        assert isinstance(rpms, list)
+        acts.say(f"  {archive['filename']}: {archive['size'] >> 20} MiB, {len(rpms)} RPMs")
+        if not rpms:
+            raise SceneError("the image archive has no RPM components in Koji")
+    return int(info["id"])
+
+
+def _registry(scene: Scene, result: dict[str, object]) -> str:
+    specs = result.get("repositories")
+    if not isinstance(specs, list) or not specs:
+        raise SceneError("the task's result names no pull spec")
+    reference = str(specs[0])
+    text = acts.run([program("skopeo"), "inspect", "--tls-verify=false", f"docker://{reference}"])
+    image = json.loads(text)
+    labels = image.get("Labels") or {}
+    acts.say(f"{image['Name']}: tags {', '.join(image['RepoTags'])}")
+    acts.say("\n".join(f"  {key}={labels[key]}" for key in sorted(labels)))
+    return reference
+
+
+def _provenance(scene: Scene, task_id: int) -> None:
+    name = f"provenance-{os.uname().machine}.txt"
+    url = f"{scene.top_url}/work/tasks/{task_id % 10000}/{task_id}/{name}"
+    with urllib.request.urlopen(url) as answer:
+        lines = answer.read().decode().splitlines()
+    acts.say(url)
+    shown = 25
+    acts.say("\n".join(lines[:shown]))
+    if len(lines) > shown:
+        acts.say(f"… {len(lines) - shown} more lines")
+
+
+def summary(scene: Scene) -> None:
+    """What runs where, and what to try next."""
+    url = scene.scm_url("webserver", dist_git.commit(scene, "webserver"))
+    client = f"{program('koji')} -c {scene.koji_conf('packager')}"
+    print(f"""
+Everything is running:
+   Koji hub    {scene.hub_url}
+   web pages   {scene.web_url}
+   files       {scene.top_url}
+   registry    {scene.registry}
+   dist-git    git://127.0.0.1:{scene.port('dist_git')}/container/   (bare repositories: {scene.state}/dist-git)
+   worker      host builder1, configuration {scene.state}/worker.toml
+   logs        {scene.logs}
+
+Try next:
+   1. a scratch build:      {client} container-build --scratch --git-branch f40 {TARGET} '{url}'
+   2. what the build holds: {client} list-tagged {DEST_TAG}
+   3. change it yourself:   git clone git://127.0.0.1:{scene.port('dist_git')}/container/webserver && cd webserver
+Stop everything: make demo-down""")
