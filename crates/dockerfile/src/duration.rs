@@ -85,9 +85,16 @@ mod tests {
 
     #[test]
     fn go_durations_are_read() {
-        for (text, millis) in
-            [("30s", 30_000), ("1m30s", 90_000), ("1.5s", 1_500), (".5h", 1_800_000), ("300ms", 300), ("0", 0), ("-0s", 0), ("1h1m1s", 3_661_000)]
-        {
+        for (text, millis) in [
+            ("30s", 30_000),
+            ("1m30s", 90_000),
+            ("1.5s", 1_500),
+            (".5h", 1_800_000),
+            ("300ms", 300),
+            ("0", 0),
+            ("-0s", 0),
+            ("1h1m1s", 3_661_000),
+        ] {
             assert_eq!(parse_duration(text).expect(text), Duration::from_millis(millis), "{text}");
         }
         assert_eq!(parse_duration("1µs").expect("micro"), Duration::from_micros(1));

@@ -27,16 +27,17 @@ pub(crate) struct Marker {
 /// The markers of a line in order. A quote that is not closed ends the search: the shell's comments may hold one.
 pub(crate) fn markers(text: &str) -> Vec<Marker> {
     let mut found = Vec::new();
+    let last_close = text.rfind("))");
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|r| !r.is_empty()) {
         let blank = rest.len() - rest.trim_start().len();
         if blank > 0 {
             at += blank;
-        } else if let Some(marker) = marker_at(text, at) {
+        } else if let Some(marker) = marker_at(text, at, last_close) {
             at = marker.range.end;
             found.push(marker);
         } else {
-            match word_end(text, at) {
+            match word_end(text, at, last_close) {
                 Some(end) if end > at => at = end,
                 _ => break,
             }
@@ -47,11 +48,11 @@ pub(crate) fn markers(text: &str) -> Vec<Marker> {
 
 /// Whether the text is one marker and nothing else: then the body is the whole script.
 pub(crate) fn is_marker_alone(text: &str) -> bool {
-    marker_at(text, 0).is_some_and(|m| m.range.end == text.trim_end().len())
+    marker_at(text, 0, text.rfind("))")).is_some_and(|m| m.range.end == text.trim_end().len())
 }
 
-/// The marker that begins at byte `start`, which is the beginning of a word.
-pub(crate) fn marker_at(text: &str, start: usize) -> Option<Marker> {
+/// The marker that begins at byte `start`, which is the beginning of a word. `last_close` is where the last `))` is.
+fn marker_at(text: &str, start: usize, last_close: Option<usize>) -> Option<Marker> {
     let rest = text.get(start..)?;
     let after_fd = rest.trim_start_matches(|c: char| c.is_ascii_digit());
     let after_mark = after_fd.strip_prefix("<<")?;
@@ -61,17 +62,17 @@ pub(crate) fn marker_at(text: &str, start: usize) -> Option<Marker> {
     };
     let word = after_dash.trim_start_matches([' ', '\t', '\r']);
     let word_start = text.len() - word.len();
-    let end = word_end(text, word_start)?;
+    let end = word_end(text, word_start, last_close)?;
     let word = text.get(word_start..end)?;
     if word.is_empty() || word.contains('<') {
         return None;
     }
     let (name, quoted) = unquote(word);
-    (!name.is_empty()).then(|| Marker { name, expand: !quoted, strip_tabs, range: start..end })
+    (!name.is_empty()).then_some(Marker { name, expand: !quoted, strip_tabs, range: start..end })
 }
 
 /// The end of the shell word at `start`: the next blank outside quotes and arithmetic. `None` if a quote stays open.
-fn word_end(text: &str, start: usize) -> Option<usize> {
+fn word_end(text: &str, start: usize, last_close: Option<usize>) -> Option<usize> {
     let mut chars = text.get(start..)?.char_indices();
     while let Some((i, c)) = chars.next() {
         match c {
@@ -91,14 +92,11 @@ fn word_end(text: &str, start: usize) -> Option<usize> {
                     _ => {}
                 }
             },
-            '$' if chars.as_str().starts_with("((") => {
-                let close = chars.as_str().find("))");
-                // Not closed: then it is no arithmetic, and the rest is read as words.
-                if let Some(close) = close {
-                    let skip = chars.as_str().get(..close + 2).map_or(0, |s| s.chars().count());
-                    for _ in 0..skip {
-                        chars.next();
-                    }
+            // Not closed (and then not searched for again), it is no arithmetic, and the rest is read as words.
+            '$' if chars.as_str().starts_with("((") && last_close.is_some_and(|close| close > start + i) => {
+                let inside = chars.as_str().find("))").and_then(|close| chars.as_str().get(..close + 2));
+                for _ in inside.unwrap_or_default().chars() {
+                    chars.next();
                 }
             }
             _ => {}
@@ -170,7 +168,18 @@ mod tests {
 
     #[test]
     fn other_uses_of_the_signs_are_none() {
-        for text in ["\"<<EOF\"", "cat<<EOF", "cat <<<word", "echo $((1<<2))", "echo $(( 1 << 2 ))", "a < b", "<<", "<< ", "echo 'x <<EOF'", "<<''"] {
+        for text in [
+            "\"<<EOF\"",
+            "cat<<EOF",
+            "cat <<<word",
+            "echo $((1<<2))",
+            "echo $(( 1 << 2 ))",
+            "a < b",
+            "<<",
+            "<< ",
+            "echo 'x <<EOF'",
+            "<<''",
+        ] {
             assert_eq!(found(text), [], "{text}");
         }
     }

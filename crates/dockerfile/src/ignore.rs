@@ -166,9 +166,15 @@ mod tests {
     #[test]
     fn lines_are_cleaned_and_comments_skipped() {
         let r = rules("\u{feff}# note\n\n  /build/  \r\n./a/../b//c\n #odd\n");
-        for (path, expected) in
-            [("build", true), ("build/x/y", true), ("a/build", false), ("b/c", true), ("b", false), ("#odd", true), ("# note", false)]
-        {
+        for (path, expected) in [
+            ("build", true),
+            ("build/x/y", true),
+            ("a/build", false),
+            ("b/c", true),
+            ("b", false),
+            ("#odd", true),
+            ("# note", false),
+        ] {
             assert_eq!(r.is_excluded(path), expected, "{path}");
         }
     }
@@ -185,7 +191,13 @@ mod tests {
     #[test]
     fn exceptions_inside_excluded_directories_are_found() {
         let r = rules("a\n!a/b/c");
-        assert!(r.is_excluded("a") && r.is_excluded("a/b") && r.is_excluded("a/x") && !r.is_excluded("a/b/c") && !r.is_excluded("a/b/c/d"));
+        assert!(
+            r.is_excluded("a")
+                && r.is_excluded("a/b")
+                && r.is_excluded("a/x")
+                && !r.is_excluded("a/b/c")
+                && !r.is_excluded("a/b/c/d")
+        );
         assert!(r.may_contain_included("a") && r.may_contain_included("a/b") && !r.may_contain_included("a/x"));
         assert!(r.may_contain_included("other"));
         let deep = rules("*\n!**/keep");

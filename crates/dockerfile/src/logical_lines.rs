@@ -4,6 +4,7 @@
 //! so that a problem can point at a word on the fourth line of a RUN. Heredoc bodies are read here too, raw.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
 use crate::Span;
 
@@ -101,6 +102,8 @@ pub(crate) struct LogicalLine {
     /// The first blank line inside a continuation, if any.
     pub blank_inside: Option<u32>,
     pieces: Vec<Piece>,
+    /// Line, offset and column last asked for: words are asked for in order, and a line may be very long.
+    last: Cell<(u32, usize, u32)>,
 }
 
 /// From `offset` in the text on, the text stood at `line`, beginning in `column`.
@@ -118,8 +121,12 @@ impl LogicalLine {
         let Some(piece) = self.pieces.get(after.saturating_sub(1)) else {
             return Span { first_line: self.first_line, last_line: self.first_line, column: 1 };
         };
-        let between = self.text.get(piece.offset..offset).unwrap_or_default();
-        Span { first_line: piece.line, last_line: piece.line, column: piece.column + column_after(between) - 1 }
+        let (line, known, column) = self.last.get();
+        let (from, column) = if line == piece.line && known <= offset { (known, column) } else { (piece.offset, piece.column) };
+        let between = self.text.get(from..offset).unwrap_or_default();
+        let column = column.saturating_add(column_after(between) - 1);
+        self.last.set((piece.line, offset, column));
+        Span { first_line: piece.line, last_line: piece.line, column }
     }
 
     /// The whole instruction.
@@ -163,6 +170,7 @@ impl<'s, 'a> LogicalLines<'s, 'a> {
                 last_line: number,
                 blank_inside: None,
                 pieces: vec![Piece { offset: 0, line: number, column }],
+                last: Cell::default(),
             };
             while open {
                 let Some((number, line)) = self.take() else { break };

@@ -40,7 +40,10 @@ enum Token {
     /// `*`
     Star,
     /// `[…]`
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
     /// `**` at the end, or before a plain suffix at the beginning: any text, slashes too.
     Deep,
     /// `**/`: nothing, or what [`Token::Directories`] reads.

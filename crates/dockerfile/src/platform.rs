@@ -27,8 +27,10 @@ pub enum PlatformError {
 
 const SYSTEMS: [&str; 12] =
     ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "dragonfly", "solaris", "illumos", "aix", "android", "plan9"];
-const ARCHITECTURES: [&str; 14] =
-    ["amd64", "arm64", "386", "arm", "ppc64le", "ppc64", "s390x", "s390", "riscv64", "mips64le", "mips64", "mips", "loong64", "wasm"];
+const ARCHITECTURES: [&str; 14] = [
+    "amd64", "arm64", "386", "arm", "ppc64le", "ppc64", "s390x", "s390", "riscv64", "mips64le", "mips64", "mips", "loong64",
+    "wasm",
+];
 
 impl FromStr for Platform {
     type Err = PlatformError;

@@ -48,6 +48,9 @@ const SHOWN: usize = 25;
 /// A source line longer than this many characters is cut in messages.
 const LINE_SHOWN: usize = 160;
 
+/// So is a message or hint longer than this.
+const MESSAGE_SHOWN: usize = 400;
+
 impl Problem {
     /// The problem with its file name, source line, caret and hint; no newline at the end.
     pub fn show<'a>(&'a self, file: &'a str) -> impl fmt::Display + 'a {
@@ -60,6 +63,14 @@ impl Problem {
     }
 }
 
+/// The hint for a misspelt word. A word too long to be a typo is not compared at all.
+pub(crate) fn did_you_mean<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    if word.len() > 64 {
+        return None;
+    }
+    build_model::nearest(word, candidates).map(|near| format!("did you mean `{near}`?"))
+}
+
 struct Shown<'a> {
     problem: &'a Problem,
     file: &'a str,
@@ -68,10 +79,10 @@ struct Shown<'a> {
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Problem { span, message, source_line, hint } = self.problem;
-        write!(f, "{}:{span}: {message}", self.file)?;
+        write!(f, "{}:{span}: {}", self.file, shortened(message))?;
         if source_line.trim().is_empty() {
             return match hint {
-                Some(hint) => write!(f, "\n    hint: {hint}"),
+                Some(hint) => write!(f, "\n    hint: {}", shortened(hint)),
                 None => Ok(()),
             };
         }
@@ -83,14 +94,23 @@ impl fmt::Display for Shown<'_> {
         let margin: String = shown.chars().take(column - skip).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
         write!(f, "\n    {}\n    {margin}^", shown.trim_end())?;
         match hint {
-            Some(hint) => write!(f, " {hint}"),
+            Some(hint) => write!(f, " {}", shortened(hint)),
             None => Ok(()),
         }
     }
 }
 
+/// Messages quote words of the file, which may be long and hold anything.
+fn shortened(text: &str) -> String {
+    let mut shown: String = text.chars().take(MESSAGE_SHOWN).map(printable).collect();
+    if text.chars().nth(MESSAGE_SHOWN).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// Control characters would move the reader's cursor.
-fn printable(c: char) -> char {
+pub(crate) fn printable(c: char) -> char {
     if c.is_control() && c != '\t' { '\u{fffd}' } else { c }
 }
 

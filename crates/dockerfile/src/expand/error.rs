@@ -75,8 +75,8 @@ pub enum ExpandReason {
 impl ExpandError {
     pub(super) fn new(word: &str, reason: ExpandReason) -> Self {
         const SHOWN: usize = 100;
-        let mut shown: String = word.chars().take(SHOWN).collect();
-        if shown.len() < word.len() {
+        let mut shown: String = word.chars().take(SHOWN).map(crate::problem::printable).collect();
+        if word.chars().nth(SHOWN).is_some() {
             shown.push('…');
         }
         ExpandError { word: shown, reason, span: None }
@@ -85,6 +85,14 @@ impl ExpandError {
     /// The same error at a place.
     pub fn at(self, span: Span) -> Self {
         ExpandError { span: Some(span), ..self }
+    }
+}
+
+impl ExpandReason {
+    /// Whether other values of the variables could make the word expand. What does not depend on them is an error of the
+    /// text, reported when the file is parsed.
+    pub(crate) fn depends_on_values(&self) -> bool {
+        matches!(self, ExpandReason::Required { .. } | ExpandReason::Pattern { .. } | ExpandReason::TooLong { .. })
     }
 }
 

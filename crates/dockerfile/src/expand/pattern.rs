@@ -125,7 +125,11 @@ impl Pattern {
             at = (at..=chars.len()).find(|i| matches_here(run, chars, *i))? + run.len();
         }
         let mut places = at..=chars.len();
-        let place = if longest { places.rfind(|i| matches_here(last, chars, *i)) } else { places.find(|i| matches_here(last, chars, *i)) };
+        let place = if longest {
+            places.rfind(|i| matches_here(last, chars, *i))
+        } else {
+            places.find(|i| matches_here(last, chars, *i))
+        };
         place.map(|i| i + last.len())
     }
 

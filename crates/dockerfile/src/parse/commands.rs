@@ -35,7 +35,9 @@ pub(super) fn parse_command(statement: &Statement, faults: &mut Vec<Fault>, warn
     if rest.text.is_empty() {
         // The reference makes an empty shell command of it, which no image wants.
         let name = statement.upper_name();
-        faults.push(statement.fault(format!("{name} needs a command")).with_hint(format!("`{name} []` clears the one of the base image")));
+        faults.push(
+            statement.fault(format!("{name} needs a command")).with_hint(format!("`{name} []` clears the one of the base image")),
+        );
         return None;
     }
     command_form(rest, faults, warnings)
@@ -88,7 +90,9 @@ pub(super) fn parse_healthcheck(statement: &Statement, faults: &mut Vec<Fault>) 
             form => HealthcheckTest::Command(form),
         },
         _ => {
-            faults.push(flags.rest.fault("HEALTHCHECK is followed by CMD or NONE").with_hint("write HEALTHCHECK [flags] CMD command"));
+            faults.push(
+                flags.rest.fault("HEALTHCHECK is followed by CMD or NONE").with_hint("write HEALTHCHECK [flags] CMD command"),
+            );
             return None;
         }
     };

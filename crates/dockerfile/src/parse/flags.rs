@@ -1,7 +1,5 @@
 //! `--name[=value]` directly after an instruction's name (engine notes L6). Quotes and escapes in them are removed.
 
-use build_model::nearest;
-
 use super::statement::{Fault, Slice, Statement, is_blank};
 
 /// How a flag is written.
@@ -59,7 +57,9 @@ impl<'t> Flags<'t> {
                     continue;
                 }
                 (_, None) => {
-                    faults.push(place.fault(format!("the flag `--{name}` needs a value")).with_hint(format!("write --{name}=VALUE")));
+                    faults.push(
+                        place.fault(format!("the flag `--{name}` needs a value")).with_hint(format!("write --{name}=VALUE")),
+                    );
                     continue;
                 }
                 _ => {}
@@ -96,10 +96,13 @@ impl<'t> Flags<'t> {
 
 fn unknown(instruction: &str, name: &str, place: Slice, known: &[(&'static str, FlagKind)]) -> Fault {
     let fault = place.fault(format!("{instruction} has no flag `--{name}`"));
-    match nearest(name, known.iter().map(|(n, _)| *n)) {
+    let near = if name.len() > 64 { None } else { build_model::nearest(name, known.iter().map(|(n, _)| *n)) };
+    match near {
         Some(near) => fault.with_hint(format!("did you mean `--{near}`?")),
         None if (instruction, name) == ("ADD", "from") => fault.with_hint("COPY has it"),
-        None if known.is_empty() => fault.with_hint(format!("{instruction} has no flags at all; write -- before a word that begins with --")),
+        None if known.is_empty() => {
+            fault.with_hint(format!("{instruction} has no flags at all; write -- before a word that begins with --"))
+        }
         None => {
             let names: Vec<String> = known.iter().map(|(n, _)| format!("--{n}")).collect();
             fault.with_hint(format!("it has {}", names.join(", ")))

@@ -1,10 +1,9 @@
 //! `FROM [--platform=p] image [AS name]` (engine notes S4).
 
-use build_model::nearest;
-
 use super::flags::{FlagKind, Flags};
 use super::statement::{Fault, Statement};
 use super::words::split_blanks;
+use crate::problem::did_you_mean;
 
 pub(super) fn parse_from(
     statement: &Statement,
@@ -25,7 +24,7 @@ pub(super) fn parse_from(
             let fault = word.fault("FROM takes an image and, after AS, a stage name");
             let hint = match words.iter().find(|w| w.text.starts_with('#')) {
                 Some(_) => Some("a comment needs a line of its own".to_owned()),
-                None if words.len() == 3 && nearest(word.text, ["as"]).is_some() => Some("did you mean `AS`?".to_owned()),
+                None if words.len() == 3 => did_you_mean(word.text, ["AS"]),
                 None => None,
             };
             faults.push(Fault { hint, ..fault });

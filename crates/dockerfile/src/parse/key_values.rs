@@ -50,7 +50,11 @@ fn old_form(statement: &Statement, name: &str, rest: Slice, faults: &mut Vec<Fau
 }
 
 /// ARG. Names are not expanded.
-pub(super) fn parse_arg(statement: &Statement, faults: &mut Vec<Fault>, warnings: &mut Vec<Fault>) -> Option<Vec<ArgDeclaration>> {
+pub(super) fn parse_arg(
+    statement: &Statement,
+    faults: &mut Vec<Fault>,
+    warnings: &mut Vec<Fault>,
+) -> Option<Vec<ArgDeclaration>> {
     let rest = Flags::read(statement, &[], faults).rest;
     let words = split_quoted(rest, statement.escape);
     if words.is_empty() {
@@ -68,7 +72,9 @@ pub(super) fn parse_arg(statement: &Statement, faults: &mut Vec<Fault>, warnings
             continue;
         }
         if name.contains(['"', '\'', '$', statement.escape]) {
-            faults.push(word.fault(format!("`{name}` cannot be a variable's name")).with_hint("quote the value only: NAME=\"a b\""));
+            faults.push(
+                word.fault(format!("`{name}` cannot be a variable's name")).with_hint("quote the value only: NAME=\"a b\""),
+            );
             continue;
         }
         // Accepted by every builder, though no `$name` can ever reach it.
@@ -78,7 +84,11 @@ pub(super) fn parse_arg(statement: &Statement, faults: &mut Vec<Fault>, warnings
         if default.is_some() {
             statement.check_word(word.from(name.len() + 1), faults);
         }
-        declarations.push(ArgDeclaration { name: name.to_owned(), default: default.map(str::to_owned), span: statement.span(word) });
+        declarations.push(ArgDeclaration {
+            name: name.to_owned(),
+            default: default.map(str::to_owned),
+            span: statement.span(word),
+        });
     }
     Some(declarations)
 }

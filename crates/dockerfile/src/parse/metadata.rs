@@ -1,12 +1,11 @@
 //! EXPOSE, VOLUME, STOPSIGNAL, and the instructions that take the rest of the line: USER, WORKDIR, MAINTAINER.
 
-use build_model::nearest;
-
 use super::flags::Flags;
 use super::json_array::{self, JsonForm};
 use super::statement::{Fault, Slice, Statement};
 use super::words::split_blanks;
 use crate::parse_port;
+use crate::problem::did_you_mean;
 
 /// The rest of the line as one word. Blanks may be part of it: `WORKDIR /a b` is one directory.
 pub(super) fn parse_text(statement: &Statement, expands: bool, faults: &mut Vec<Fault>) -> Option<String> {
@@ -75,9 +74,9 @@ pub(super) fn parse_volume(statement: &Statement, faults: &mut Vec<Fault>) -> Op
 
 /// Linux signals by name, without SIG.
 const SIGNALS: [&str; 36] = [
-    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF", "PWR", "QUIT",
-    "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ",
-    "RTMIN", "RTMAX",
+    "ABRT", "ALRM", "BUS", "CHLD", "CLD", "CONT", "FPE", "HUP", "ILL", "INT", "IO", "IOT", "KILL", "PIPE", "POLL", "PROF", "PWR",
+    "QUIT", "SEGV", "STKFLT", "STOP", "SYS", "TERM", "TRAP", "TSTP", "TTIN", "TTOU", "URG", "USR1", "USR2", "VTALRM", "WINCH",
+    "XCPU", "XFSZ", "RTMIN", "RTMAX",
 ];
 
 pub(super) fn parse_stop_signal(statement: &Statement, faults: &mut Vec<Fault>) -> Option<String> {
@@ -93,10 +92,9 @@ pub(super) fn parse_stop_signal(statement: &Statement, faults: &mut Vec<Fault>) 
         return Some(text);
     }
     let fault = statement.args.fault(format!("`{text}` is not a signal"));
-    let hint = match nearest(name, SIGNALS) {
-        Some(near) => format!("did you mean `SIG{near}`?"),
-        None => "it is a name like SIGTERM or a number from 1 to 64".to_owned(),
-    };
+    let names = SIGNALS.map(|s| format!("SIG{s}"));
+    let near = did_you_mean(&format!("SIG{name}"), names.iter().map(String::as_str));
+    let hint = near.unwrap_or_else(|| "it is a name like SIGTERM or a number from 1 to 64".to_owned());
     faults.push(fault.with_hint(hint));
     None
 }

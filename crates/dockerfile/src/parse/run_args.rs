@@ -1,11 +1,12 @@
 //! The arguments of RUN: flags, then shell text, an exec form, or heredocs.
 
-use build_model::{Diagnose, nearest};
+use build_model::Diagnose;
 
 use super::commands::command_form;
 use super::flags::{FlagKind, Flags};
 use super::statement::{Fault, Statement};
 use crate::instruction::CommandForm;
+use crate::problem::did_you_mean;
 use crate::run::{Run, RunNetwork};
 use crate::run_mount::RunMount;
 
@@ -33,8 +34,7 @@ pub(super) fn parse_run(statement: &Statement, faults: &mut Vec<Fault>, warnings
         "host" => Some(RunNetwork::Host),
         _ => {
             let fault = place.fault(format!("`--network={value}`: it is one of default, none, host"));
-            let hint = nearest(&value, ["default", "none", "host"]).map(|n| format!("did you mean `{n}`?"));
-            faults.push(Fault { hint, ..fault });
+            faults.push(Fault { hint: did_you_mean(&value, ["default", "none", "host"]), ..fault });
             None
         }
     });
@@ -53,16 +53,9 @@ pub(super) fn parse_run(statement: &Statement, faults: &mut Vec<Fault>, warnings
     }
     let heredocs: Vec<_> = statement.heredocs.iter().map(|(_, h)| h.clone()).collect();
     let command = command_form(flags.rest, faults, warnings)?;
-    match &command {
-        CommandForm::Exec(args) if args.is_empty() => {
-            faults.push(statement.fault("RUN needs a command"));
-            return None;
-        }
-        CommandForm::Exec(_) if !heredocs.is_empty() => {
-            faults.push(flags.rest.fault("a heredoc needs the shell form of RUN"));
-            return None;
-        }
-        _ => {}
+    if command == CommandForm::Exec(Vec::new()) {
+        faults.push(statement.fault("RUN needs a command"));
+        return None;
     }
     Some(Run { command, heredocs, mounts, network, security })
 }

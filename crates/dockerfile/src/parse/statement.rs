@@ -1,7 +1,7 @@
 //! A statement: the name of an instruction and the text after it, with byte offsets that lead back to the file.
 
 use crate::logical_lines::LogicalLine;
-use crate::{ExpandReason, Heredoc, Span, expand, heredoc};
+use crate::{Heredoc, Span, expand, heredoc};
 
 /// A piece of a logical line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -74,10 +74,19 @@ impl<'t> Statement<'t> {
         self.line.at(slice.offset)
     }
 
+    /// That no instruction has this name.
+    pub fn unknown(&self, hint: Option<String>) -> Fault {
+        let mut shown: String = self.name.chars().take(40).collect();
+        if self.name.chars().nth(40).is_some() {
+            shown.push('…');
+        }
+        Fault { offset: self.name_offset(), message: format!("unknown instruction `{shown}`"), hint }
+    }
+
     /// Reports quotes and substitutions in a word that can never expand; what depends on values is left for later.
     pub fn check_word(&self, word: Slice, faults: &mut Vec<Fault>) {
         if let Err(error) = expand(word.text, self.escape, &|_| None)
-            && !matches!(error.reason, ExpandReason::Required { .. } | ExpandReason::Pattern { .. })
+            && !error.reason.depends_on_values()
         {
             let hint = build_model::Diagnose::hint(&error);
             faults.push(Fault { offset: word.offset, message: error.to_string(), hint });
@@ -86,6 +95,12 @@ impl<'t> Statement<'t> {
 }
 
 impl<'t> Slice<'t> {
+    /// The slice of `self` from byte `start` on.
+    pub fn from(self, start: usize) -> Slice<'t> {
+        Slice { text: self.text.get(start..).unwrap_or_default(), offset: self.offset + start }
+    }
+
+    /// A fault at its first character.
     pub fn fault(self, message: impl Into<String>) -> Fault {
         Fault { offset: self.offset, message: message.into(), hint: None }
     }

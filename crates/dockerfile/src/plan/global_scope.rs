@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use build_model::nearest;
-
 use super::{PlanOptions, PlannedStage};
+use crate::problem::did_you_mean;
 use crate::{Dockerfile, InstructionKind, Platform, Problem, Span, expand};
 
 /// Proxy variables: usable in RUN without an ARG, in either case.
@@ -89,7 +88,7 @@ pub(super) fn unused_build_args(file: &Dockerfile, stages: &[PlannedStage], opti
             span: Span { first_line: 1, last_line: 1, column: 1 },
             message: format!("the build argument `{name}` is declared by no ARG"),
             source_line: String::new(),
-            hint: nearest(name, declared.iter().copied()).map(|n| format!("did you mean `{n}`?")),
+            hint: did_you_mean(name, declared.iter().copied()),
         })
         .collect()
 }

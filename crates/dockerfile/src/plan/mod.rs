@@ -10,8 +10,9 @@ mod references;
 
 use std::collections::BTreeMap;
 
-use build_model::{Blame, Diagnose, nearest};
+use build_model::{Blame, Diagnose};
 
+use crate::problem::did_you_mean;
 use crate::{ArgDeclaration, Dockerfile, ExpandError, Instruction, Platform, Problem, Span, expand};
 use references::Names;
 
@@ -94,7 +95,7 @@ pub enum PlanError {
         /// The target asked for.
         target: String,
         /// The nearest stage name, if there is a near one.
-        nearest: Option<String>,
+        hint: Option<String>,
     },
     /// Stages do not fit together. Holds every problem found.
     #[error("{}", Problem::list(.problems, .file))]
@@ -118,7 +119,7 @@ impl Diagnose for PlanError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            PlanError::NoTarget { nearest, .. } => nearest.as_ref().map(|n| format!("did you mean `{n}`?")),
+            PlanError::NoTarget { hint, .. } => hint.clone(),
             PlanError::Stages { problems, .. } => problems.iter().find_map(|p| p.hint.clone()),
         }
     }
@@ -138,8 +139,8 @@ pub fn plan(file: &Dockerfile, options: &PlanOptions) -> Result<BuildPlan, PlanE
     };
     let Some(target) = target else {
         let target = options.target.clone().unwrap_or_default();
-        let nearest = nearest(&target, file.stages.iter().filter_map(|s| s.name.as_deref())).map(str::to_owned);
-        return Err(PlanError::NoTarget { file: file.file.clone(), target, nearest });
+        let hint = did_you_mean(&target, file.stages.iter().filter_map(|s| s.name.as_deref()));
+        return Err(PlanError::NoTarget { file: file.file.clone(), target, hint });
     };
     let scope = global_scope::evaluate(file, options, target, &mut problems);
     let mut stages = Vec::new();
@@ -148,7 +149,7 @@ pub fn plan(file: &Dockerfile, options: &PlanOptions) -> Result<BuildPlan, PlanE
             stages.push(stage);
         }
     }
-    references::check_sources(&stages, &names, &mut problems);
+    references::check_sources(file, &stages, &names, &mut problems);
     if !problems.is_empty() {
         problems.sort_by_key(|p| p.span);
         return Err(PlanError::Stages { file: file.file.clone(), problems });
@@ -191,10 +192,9 @@ impl BuildPlan {
             if let Base::Image(image) = &stage.base {
                 add(image.clone(), stage.span);
             }
-            let triggers = reach::inherited_triggers(stage, &self.stages);
-            for instruction in triggers.into_iter().chain(&stage.instructions) {
+            for instruction in reach::run_here(stage, &self.stages) {
                 for (from, span) in references::sources_of(instruction) {
-                    if let FromRef::Image(image) = self.resolve_from(stage.index, from) {
+                    if let Ok(FromRef::Image(image)) = self.names.resolve(stage.index, from) {
                         add(image, span);
                     }
                 }
@@ -213,16 +213,19 @@ impl BuildPlan {
     }
 
     /// Adds a stage, and what it needs, that only an ONBUILD trigger of a base image asks for. True when the plan changed.
+    /// Only stages above the target can be added.
     pub fn need(&mut self, index: usize) -> bool {
+        if self.target().is_none_or(|target| target.index <= index) {
+            return false;
+        }
         let all: Vec<PlannedStage> = self.stages.iter().chain(&self.unneeded).cloned().collect();
         let needed = reach::needed(&all, &self.names, [index]);
-        let (now, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.unneeded).into_iter().partition(|s| needed.contains(&s.index));
+        let (now, later): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.unneeded).into_iter().partition(|s| needed.contains(&s.index));
         self.unneeded = later;
         let changed = !now.is_empty();
-        let target = self.stages.pop();
         self.stages.extend(now);
         self.stages.sort_by_key(|s| s.index);
-        self.stages.extend(target);
         changed
     }
 

@@ -18,8 +18,7 @@ pub(super) fn needed(stages: &[PlannedStage], names: &Names, targets: impl IntoI
         if let Base::Stage(base) = stage.base {
             open.push(base);
         }
-        let own = stage.instructions.iter().filter(|i| !matches!(i.kind, InstructionKind::OnBuild(_)));
-        for instruction in inherited_triggers(stage, stages).into_iter().chain(own) {
+        for instruction in run_here(stage, stages) {
             for (from, _) in sources_of(instruction) {
                 if let Ok(FromRef::Stage(source)) = names.resolve(index, from) {
                     open.push(source);
@@ -30,7 +29,13 @@ pub(super) fn needed(stages: &[PlannedStage], names: &Names, targets: impl IntoI
     needed
 }
 
-/// The ONBUILD instructions of the stage this one starts from: they run here.
+/// What runs in a stage: the triggers of the stage it starts from, then its own instructions without its ONBUILDs.
+pub(super) fn run_here<'a>(stage: &'a PlannedStage, stages: &'a [PlannedStage]) -> impl Iterator<Item = &'a Instruction> {
+    let own = stage.instructions.iter().filter(|i| !matches!(i.kind, InstructionKind::OnBuild(_)));
+    inherited_triggers(stage, stages).into_iter().chain(own)
+}
+
+/// The ONBUILD instructions of the stage this one starts from.
 pub(super) fn inherited_triggers<'a>(stage: &PlannedStage, stages: &'a [PlannedStage]) -> Vec<&'a Instruction> {
     let Base::Stage(base) = stage.base else { return Vec::new() };
     let Some(base) = stages.iter().find(|s| s.index == base) else { return Vec::new() };

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use build_model::Diagnose;
 
+use super::reach::inherited_triggers;
 use super::{Base, FromRef, PlannedStage};
 use crate::{Dockerfile, ExpandError, Instruction, InstructionKind, Platform, Problem, Span, Stage, expand};
 
@@ -82,39 +83,29 @@ pub(super) fn plan_stage(
     (scope, importable): &(BTreeMap<String, String>, BTreeMap<String, String>),
     problems: &mut Vec<Problem>,
 ) -> Option<PlannedStage> {
-    let lookup = |name: &str| scope.get(name).cloned();
     let problem = |message: String, hint: Option<String>| Problem {
         span: stage.span,
         message,
         source_line: first_line(&stage.source),
         hint,
     };
-    let mut word = |text: &str| match expand(text, file.escape, &lookup) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            problems.push(expansion_problem(&error, stage.span, &stage.source));
-            None
-        }
+    let mut word = |text: &str| {
+        let value = expand(text, file.escape, &|name| scope.get(name).cloned());
+        value.map_err(|error| problems.push(expansion_problem(&error, stage.span, &stage.source))).ok()
     };
-    let platform = match stage.from.platform.as_deref().map(&mut word) {
+    let platform = match &stage.from.platform {
         None => None,
-        Some(None) => return None,
-        Some(Some(text)) => match text.parse::<Platform>() {
-            Ok(platform) => Some(platform.to_string()),
-            Err(error) => {
-                problems.push(problem(format!("--platform: {error}"), None));
-                return None;
-            }
-        },
-    };
-    let mut word = |text: &str| match expand(text, file.escape, &lookup) {
-        Ok(value) => Some(value),
-        Err(error) => {
-            problems.push(expansion_problem(&error, stage.span, &stage.source));
-            None
-        }
+        Some(text) => Some(word(text)?),
     };
     let image = word(&stage.from.image)?;
+    let platform = match platform.map(|text| text.parse::<Platform>()) {
+        None => None,
+        Some(Ok(platform)) => Some(platform.to_string()),
+        Some(Err(error)) => {
+            problems.push(problem(format!("--platform: {error}"), None));
+            return None;
+        }
+    };
     if image.trim().is_empty() {
         let hint = "a variable in FROM needs a global ARG before the first FROM, with a default or a build argument";
         problems.push(problem(format!("FROM {} is empty after expansion", stage.from.image), Some(hint.to_owned())));
@@ -147,29 +138,37 @@ pub(super) fn plan_stage(
     })
 }
 
-/// Refuses `--from`s that name the stage itself or one further down.
-pub(super) fn check_sources(stages: &[PlannedStage], names: &Names, problems: &mut Vec<Problem>) {
-    for stage in stages {
-        for instruction in &stage.instructions {
-            // A trigger's `--from` is read in the stage that triggers it.
-            if matches!(instruction.kind, InstructionKind::OnBuild(_)) {
-                continue;
-            }
-            for (from, span) in sources_of(instruction) {
-                let (message, hint) = match names.resolve(stage.index, from) {
-                    Ok(_) => continue,
-                    Err(FromFault::Own) => (format!("`from={from}` is this stage itself"), None),
-                    Err(FromFault::Later(line)) => {
-                        (format!("the stage `{from}` comes later, on line {line}"), Some("move that stage up"))
-                    }
-                    Err(FromFault::NoSuchNumber(count)) => (format!("there is no stage {from}: the file has {count}, numbered from 0"), None),
-                    Err(FromFault::Empty) => ("`from=scratch` has no files to take".to_owned(), None),
-                };
-                let line = instruction.source.lines().nth((span.first_line - instruction.span.first_line) as usize);
-                let source_line = line.unwrap_or_default().to_owned();
-                problems.push(Problem { span, message, source_line, hint: hint.map(str::to_owned) });
-            }
+/// Refuses `--from`s that name the stage itself or one further down. A trigger's `--from` is read in the stages that
+/// start from the one that has it, so it is checked there.
+pub(super) fn check_sources(file: &Dockerfile, stages: &[PlannedStage], names: &Names, problems: &mut Vec<Problem>) {
+    for stage in &file.stages {
+        for instruction in stage.instructions.iter().filter(|i| !matches!(i.kind, InstructionKind::OnBuild(_))) {
+            check_instruction(stage.index, instruction, names, problems);
         }
+    }
+    for stage in stages {
+        for trigger in inherited_triggers(stage, stages) {
+            check_instruction(stage.index, trigger, names, problems);
+        }
+    }
+}
+
+fn check_instruction(stage: usize, instruction: &Instruction, names: &Names, problems: &mut Vec<Problem>) {
+    for (from, span) in sources_of(instruction) {
+        let (message, hint) = match names.resolve(stage, from) {
+            Ok(_) => continue,
+            Err(FromFault::Own) => (format!("`from={from}` is this stage itself"), None),
+            Err(FromFault::Later(line)) => {
+                (format!("the stage `{from}` comes later, on line {line}"), Some("move that stage up"))
+            }
+            Err(FromFault::NoSuchNumber(count)) => {
+                (format!("there is no stage {from}: the file has {count}, numbered from 0"), None)
+            }
+            Err(FromFault::Empty) => ("`from=scratch` has no files to take".to_owned(), None),
+        };
+        let line = instruction.source.lines().nth((span.first_line.saturating_sub(instruction.span.first_line)) as usize);
+        let source_line = line.unwrap_or_default().to_owned();
+        problems.push(Problem { span, message, source_line, hint: hint.map(str::to_owned) });
     }
 }
 
