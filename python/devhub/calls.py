@@ -33,6 +33,13 @@ from .registry import rpc
 
 
 @rpc
+def getTagGroups(tag, event=None, inherit=True, incl_pkgs=True, incl_reqs=True, incl_blocked=False):
+    """Package groups of a tag: none, the development hub has no groups"""
+    tags.get_tag(tag, strict=True, event=event)
+    return []
+
+
+@rpc
 def hello(*args):
     """Says hello"""
     return "Hello World"

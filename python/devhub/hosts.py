@@ -87,7 +87,7 @@ def addHost(hostname, arches, krb_principal=None, force=False):
         db().update("users", user["id"], usertype=koji.USERTYPES["HOST"])
     user_id = user["id"] if user else create_user(hostname, koji.USERTYPES["HOST"])
     text = " ".join(arches) if isinstance(arches, list) else arches
-    host_id = db().insert("host", user_id=user_id, name=hostname)
+    host_id = db().insert("host", user_id=user_id, name=hostname, update_time=time.time())
     add_version("host_config", {"host_id": host_id}, arches=koji.parse_arches(text, strict=True), capacity=2.0)
     add_version("host_channels", {"host_id": host_id, "channel_id": getChannel("default", strict=True)["id"]})
     return host_id

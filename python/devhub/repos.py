@@ -11,7 +11,7 @@ from .database import db
 from .events import event, getEvent, tagLastChangeEvent
 from .registry import rpc
 from .tags import get_tag
-from .values import convert_value
+from .values import apply_query_opts, convert_value, query_view
 
 READY = koji.REPO_STATES["READY"]
 COLUMNS = (
@@ -167,14 +167,9 @@ def check_request(req_id):
 
 @rpc("repo.queryQueue")
 def query_queue(clauses=None, fields=None, opts=None):
-    """All requests for repos; clauses: [[column, =, value]]"""
+    """All requests for repos; clauses: [[field, operator, value]]"""
     rows = [_request(row) for row in db().all(f"{REQUEST} ORDER BY repo_queue.id")]
-    for clause in clauses or ():
-        column, value = clause[0], clause[-1]
-        if column not in (rows[0] if rows else {column: None}):
-            raise koji.ParameterError(f"cannot filter by {column} here")
-        rows = [row for row in rows if row[column] == value]
-    return rows
+    return apply_query_opts(query_view(rows, clauses, fields), opts)
 
 
 def _set_state(repo_id, state):

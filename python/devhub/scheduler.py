@@ -29,6 +29,11 @@ def run():
     from .tasks import Task
 
     hosts = {host["id"]: host for host in all_hosts()}
+    for host in hosts.values():
+        if host["ready"] and silence(host) > LIMITS["ready_timeout"]:
+            log("Marking host not ready", host_id=host["id"])
+            db().update("host", host["id"], ready=False)
+            host["ready"] = False
     _free_hanging(hosts)
     free = db().all(
         "SELECT id, channel_id, arch, weight FROM task WHERE state = :free ORDER BY priority, id",
@@ -37,10 +42,7 @@ def run():
     if not free:
         return
     load = {host_id: _load(host_id) for host_id in hosts}
-    ready = [
-        host for host in hosts.values()
-        if host["enabled"] and host["ready"] and silence(host) < LIMITS["ready_timeout"]
-    ]
+    ready = [host for host in hosts.values() if host["enabled"] and host["ready"]]
     for task in free:
         refused = _refused(task["id"])
         room_needed = max(0, task["weight"] - CAPACITY_OVERCOMMIT)
@@ -54,7 +56,7 @@ def run():
         ]
         if able:
             host = max(able, key=lambda h: h["capacity"] - load[h["id"]][0])
-            Task(task["id"]).assign(host["id"])
+            Task(task["id"]).assign(host["id"], by_scheduler=True)
             log(f"Assigning task {task['id']} to host {host['name']}", task["id"], host["id"])
             weight, jobs = load[host["id"]]
             load[host["id"]] = (weight + task["weight"], jobs + 1)
@@ -89,7 +91,7 @@ def _free_hanging(hosts):
     from .tasks import Task
 
     held = db().all(
-        "SELECT id, state, host_id, assign_time FROM task WHERE state IN :held",
+        "SELECT id, state, host_id, assign_time FROM task WHERE state IN :held AND assign_time IS NOT NULL",
         held=[koji.TASK_STATES["OPEN"], koji.TASK_STATES["ASSIGNED"]],
     )
     for task in held:
@@ -100,7 +102,7 @@ def _free_hanging(hosts):
             if silence(host) > LIMITS["host_timeout"]:
                 log("Host is silent, freeing its task", task["id"], host["id"])
                 Task(task["id"]).free()
-        elif time.time() - (task["assign_time"] or 0) > LIMITS["assign_timeout"]:
+        elif time.time() - task["assign_time"] > LIMITS["assign_timeout"]:
             if silence(host) < LIMITS["assign_timeout"]:
                 refuse(host["id"], task["id"], soft=True, msg="assignment timeout", by_host=False)
             log("Task was assigned but not opened, freeing it", task["id"], host["id"])

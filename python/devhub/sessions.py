@@ -58,6 +58,8 @@ class Session:
             raise koji.AuthExpired(f'session "{self.id}" has expired')
         self._check_callnum(headers, row["callnum"], method)
         if expired:
+            # A renewal: its number is not kept, as on a real hub. The stock client counts from 0 again after it.
+            self.callnum = None
             return
         user = find_user(row["user_id"])
         _check_allowed(user)
@@ -185,7 +187,7 @@ def _close(where, **values):
 def login(user, password, opts=None, renew=False, exclusive=False):
     """Logs in with a password: {session-id, session-key, header-auth}"""
     session = context.session
-    if session.logged_in and not renew:
+    if session.logged_in:
         raise koji.AuthError("Already logged in")
     found = find_user(user) if isinstance(user, str) else None
     stored = db().value("SELECT password FROM users WHERE id = :id", id=found["id"]) if found else None
@@ -199,7 +201,7 @@ def login(user, password, opts=None, renew=False, exclusive=False):
 def sslLogin(proxyuser=None, proxyauthtype=None, renew=False, exclusive=None):
     """Logs in as the common name of the client certificate; an unknown user is created"""
     session = context.session
-    if session.logged_in and not renew:
+    if session.logged_in:
         raise koji.AuthError("Already logged in")
     name = context.environ.get("SSL_CLIENT_S_DN_CN")
     if not name:

@@ -18,6 +18,7 @@ from .rpms import RPM_COLUMNS
 from .tags import assert_tag_access, get_tag
 from .tasks import make_task
 from .users import find_user, user_permissions
+from .values import apply_query_opts
 
 
 def _is_tagged(tag_id, build_id):
@@ -200,6 +201,18 @@ def listTaggedRPMS(
     if found is None:
         return [[], []]
     return read_tagged_rpms(found["id"], event, inherit, latest, package, arch, rpmsigs, owner, type, extra)
+
+
+@rpc
+def untaggedBuilds(name=None, queryOpts=None, draft=None):
+    """Complete builds that are in no tag: [{id, name, version, release, draft}]"""
+    rows = db().all(
+        "SELECT build.id, package.name, version, release, 0 AS draft FROM build JOIN package ON package.id = pkg_id"
+        " WHERE state = :complete AND (:name IS NULL OR package.name = :name) AND build.id NOT IN"
+        " (SELECT build_id FROM tag_listing WHERE revoke_event IS NULL) ORDER BY build.id",
+        complete=koji.BUILD_STATES["COMPLETE"], name=name,
+    )
+    return apply_query_opts([{**row, "draft": False} for row in rows], queryOpts)
 
 
 @rpc

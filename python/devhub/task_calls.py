@@ -9,13 +9,15 @@ from .database import db, time_text
 from .hosts import find_host
 from .registry import rpc
 from .tasks import CANCELED, COLUMNS, ENDED, FAILED, FREE, Task, decode_response, make_task
-from .values import apply_query_opts, timestamp
+from .values import apply_query_opts, query_view, timestamp
 
 
 @rpc("makeTask")
 def make_task_call(*args, **opts):
     """Creates a task of any method (admins)"""
     context.session.assertPerm("admin")
+    if "owner" in opts:
+        raise koji.ActionNotAllowed("The owner option is not allowed here")
     return make_task(*args, **opts)
 
 
@@ -184,25 +186,24 @@ def assignTask(task_id, host, force=False, override=False):
 
 
 @rpc("scheduler.getTaskRefusals")
-def get_task_refusals(taskID):
-    """Which hosts refused a task, and why"""
-    return db().all(
-        "SELECT task_id, host_id, host.name AS host_name, soft, by_host, msg, time * 1.0 AS ts FROM task_refusals"
-        " JOIN host ON host.id = host_id WHERE task_id = :task ORDER BY time",
-        task=Task(taskID).id,
+def get_task_refusals(clauses=None, fields=None):
+    """Which hosts refused which tasks, and why; clauses: [[field, operator, value]]"""
+    rows = db().all(
+        "SELECT task_refusals.rowid AS id, task_id, host_id, host.name AS host_name, soft, by_host, msg, time * 1.0 AS ts"
+        " FROM task_refusals JOIN host ON host.id = host_id ORDER BY time"
     )
+    return query_view(rows, clauses, fields)
 
 
 @rpc("scheduler.getLogMessages")
 def get_log_messages(clauses=None, fields=None, opts=None):
-    """What the scheduler decided and why; clauses: [[column, =, value]] on task_id and host_id"""
-    rows = db().all("SELECT id, task_id, host_id, msg, msg_time * 1.0 AS msg_ts FROM scheduler_log ORDER BY id")
-    for clause in clauses or ():
-        column, value = clause[0], clause[-1]
-        if column not in ("task_id", "host_id"):
-            raise koji.ParameterError(f"cannot filter by {column} here")
-        rows = [row for row in rows if row[column] == value]
-    return rows
+    """What the scheduler decided and why; clauses: [[field, operator, value]]"""
+    rows = db().all(
+        "SELECT log.id, log.task_id, log.host_id, msg, msg_time * 1.0 AS msg_ts, task.method, task.state, task.owner, task.arch,"
+        " task.channel_id, host.name AS host_name FROM scheduler_log AS log LEFT JOIN task ON task.id = log.task_id"
+        " LEFT JOIN host ON host.id = log.host_id ORDER BY log.id"
+    )
+    return apply_query_opts(query_view(rows, clauses, fields), opts)
 
 
 @rpc("scheduler.getHostData")

@@ -63,7 +63,7 @@ def make_task(method, arglist, **opts):
     koji.plugin.run_callbacks("preTaskStateChange", attribute="state", old=None, new="FREE", info=opts)
     row = {key: opts[key] for key in ("owner", "method", "request", "priority", "parent", "label", "channel_id", "arch")}
     if opts.get("assign"):
-        row.update(state=ASSIGNED, host_id=opts["assign"], assign_time=time.time())
+        row.update(state=ASSIGNED, host_id=opts["assign"])
     else:
         row.update(state=FREE)
     opts["id"] = db().insert("task", create_time=time.time(), **row)
@@ -180,9 +180,9 @@ class Task:
         if not self.is_with(host_id):
             raise koji.ActionNotAllowed(f"host {host_id} does not own task {self.id}")
 
-    def assign(self, host_id):
-        """Gives a free task to a host."""
-        self.change("state", state=ASSIGNED, host_id=host_id, assign_time=time.time())
+    def assign(self, host_id, by_scheduler=False):
+        """Gives a free task to a host. One that an administrator gave stays there, however silent the host becomes."""
+        self.change("state", state=ASSIGNED, host_id=host_id, assign_time=time.time() if by_scheduler else None)
 
     def open(self, host_id):
         """Starts the task on a host: its row with the raw request; None when it is not this host's to start."""

@@ -69,3 +69,27 @@ def apply_query_opts(rows, options):
 def matches_glob(text, pattern):
     """Koji's case-insensitive globs."""
     return fnmatch.fnmatchcase((text or "").lower(), pattern.lower())
+
+
+OPERATORS = {
+    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "IN": lambda a, b: a in b, "IS": lambda a, b: a is b,
+    "<": lambda a, b: a is not None and a < b, ">": lambda a, b: a is not None and a > b,
+    "<=": lambda a, b: a is not None and a <= b, ">=": lambda a, b: a is not None and a >= b,
+}
+
+
+def query_view(rows, clauses=None, fields=None):
+    """Koji's query views: rows that fulfil all clauses [field, value] or [field, operator, value], with the wanted fields."""
+    for clause in clauses or ():
+        field, operator, value = clause if len(clause) == 3 else (clause[0], "=", clause[-1])
+        if operator not in OPERATORS:
+            raise koji.ParameterError(f"Invalid operator: {operator}")
+        if rows and field not in rows[0]:
+            raise koji.ParameterError(f"Invalid field: {field}")
+        rows = [row for row in rows if OPERATORS[operator](row[field], value)]
+    if not fields or fields == "*" or fields == "**" or not rows:
+        return rows
+    unknown = set(fields) - set(rows[0])
+    if unknown:
+        raise koji.ParameterError(f"Invalid field: {sorted(unknown)[0]}")
+    return [{field: row[field] for field in fields} for row in rows]

@@ -1,0 +1,69 @@
+"""The contract suite: the same assertions on the development hub and on a real Koji hub.
+
+    PYTHONPATH=python .venv/bin/pytest tests/contract                       the development hub
+    KOJI_SRC=DIR .venv/bin/pytest tests/contract                            both; DIR holds Koji's source
+
+The real hub is started by the program REAL_HUB_UP names (default ../shared/tools/real-hub/up beside the repository); it needs
+root, Apache with mod_wsgi and PostgreSQL. CONTAINERBUILD_WHEEL names a wheel of the hub extension; without it one is built.
+`--hub devhub` or `--hub real` chooses one.
+"""
+
+import itertools
+
+import pytest
+
+from hubs import DevelopmentHub, RealHub, why_no_real_hub
+from scene import Scene
+
+
+def pytest_addoption(parser):
+    parser.addoption("--hub", choices=["devhub", "real"], help="run on this hub only")
+
+
+def pytest_report_header(config):
+    missing = why_no_real_hub()
+    return f"real hub: not tested, {missing}" if missing else "real hub: tested"
+
+
+def pytest_generate_tests(metafunc):
+    if "hub" in metafunc.fixturenames:
+        chosen = metafunc.config.getoption("--hub")
+        names = [chosen] if chosen else ["devhub"] if why_no_real_hub() else ["devhub", "real"]
+        metafunc.parametrize("hub", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def hub(request, tmp_path_factory):
+    """A running hub with the plugin loaded; stopped at the end."""
+    if request.param == "real" and why_no_real_hub():
+        pytest.fail(why_no_real_hub())
+    kind = {"devhub": DevelopmentHub, "real": RealHub}[request.param]
+    running = kind(tmp_path_factory.mktemp("hub"))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def scene(hub):
+    """Names and hosts of this test alone, on the shared hub."""
+    made = Scene(hub, next(_numbers))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def admin(scene):
+    """A session of an administrator."""
+    return scene.session("kojiadmin")
+
+
+@pytest.fixture
+def packager(scene):
+    """A session of an ordinary user."""
+    return scene.session("packager")
