@@ -1,0 +1,240 @@
+//! What the stages of one build share: the layers so far, mounted views, the cache, the packer.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use dockerfile::{BuildPlan, FromRef};
+use image_layers::UnpackLimits;
+use tempfile::TempDir;
+
+use crate::error::StepError;
+use crate::layers::{CacheKey, Layers, PackJob, Packer, StepCache};
+use crate::progress::{ProgressEvent, StepInfo};
+use crate::request::{BuildRequest, PhaseTime};
+use crate::rootfs::RootDir;
+use crate::sandbox::EngineDir;
+use crate::snapshot::{FrozenUpper, Snapshot, View};
+use crate::stage::{BaseImage, StageState};
+
+/// One build on its way.
+pub(crate) struct Builder<'a> {
+    pub(crate) request: &'a BuildRequest<'a>,
+    /// The request's plan, grown by stages that only triggers of base images ask for.
+    pub(crate) plan: BuildPlan,
+    /// Finished stages.
+    pub(super) stages: BTreeMap<usize, StageState>,
+    /// The stage that failed, as far as it got.
+    pub(super) unfinished: Option<StageState>,
+    /// Images by reference.
+    pub(super) images: BTreeMap<String, BaseImage>,
+    pub(super) layers: Layers,
+    pub(super) packer: Option<Packer<'a>>,
+    pub(super) phases: Vec<PhaseTime>,
+    /// Cache directories of `RUN --mount=type=cache`.
+    pub(crate) caches_by_id: BTreeMap<String, TempDir>,
+    // Before the engine's directory, which holds their mount points.
+    sources: BTreeMap<String, Rc<Source>>,
+    pub(crate) engine: EngineDir,
+}
+
+/// Where COPY and mounts read from.
+pub(crate) enum Source {
+    Context(RootDir),
+    Layers(View),
+}
+
+impl Source {
+    pub(crate) fn root(&self) -> &RootDir {
+        match self {
+            Source::Context(root) => root,
+            Source::Layers(view) => view.root(),
+        }
+    }
+}
+
+/// What a step did to the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// Index of its layer, if it has one.
+    pub(crate) layer: Option<usize>,
+    /// It was found in the cache.
+    pub(crate) cached: bool,
+}
+
+impl<'a> Builder<'a> {
+    pub(super) fn new(request: &'a BuildRequest<'a>, engine: EngineDir, packer: Packer<'a>) -> Self {
+        Self {
+            request,
+            plan: request.plan.clone(),
+            stages: BTreeMap::new(),
+            unfinished: None,
+            images: BTreeMap::new(),
+            layers: Layers::default(),
+            packer: Some(packer),
+            phases: Vec::new(),
+            caches_by_id: BTreeMap::new(),
+            sources: BTreeMap::new(),
+            engine,
+        }
+    }
+
+    /// Whether steps are looked up and remembered.
+    pub(crate) fn caches(&self) -> bool {
+        self.request.use_cache && !self.request.squash
+    }
+
+    pub(crate) fn note(&self, text: String) {
+        self.request.progress.event(ProgressEvent::Note { text });
+    }
+
+    /// Adds to the time of a phase.
+    pub(super) fn spent(&mut self, name: &'static str, seconds: f64) {
+        match self.phases.iter_mut().find(|p| p.name == name) {
+            Some(phase) => phase.seconds += seconds,
+            None => self.phases.push(PhaseTime { name, seconds }),
+        }
+    }
+
+    /// The directories of a stack of layers, top first.
+    fn stack(&self, layers: &[usize], base: Option<&BaseImage>) -> Vec<PathBuf> {
+        let new = layers.iter().rev().filter_map(|index| self.layers.dir(*index));
+        let below = base.map(|b| b.dirs.as_slice()).unwrap_or_default();
+        new.chain(below.iter().rev().cloned()).collect()
+    }
+
+    /// What the next step of a stage lies on, top first.
+    pub(crate) fn lowers(&self, state: &StageState) -> Vec<PathBuf> {
+        self.stack(&state.layers, state.base.as_ref())
+    }
+
+    /// A stack of layers to look at.
+    pub(crate) fn view(&self, layers: &[usize], base: Option<&BaseImage>) -> Result<View, StepError> {
+        View::mount(&self.stack(layers, base), &self.engine, self.request.store).map_err(Into::into)
+    }
+
+    /// A stage's files with a new upper directory.
+    pub(crate) fn snapshot(&self, state: &StageState, stubs: Option<&std::path::Path>) -> Result<Snapshot, StepError> {
+        let epoch = self.request.source_date_epoch;
+        Snapshot::mount(&self.lowers(state), stubs, &self.engine, self.request.store, epoch).map_err(Into::into)
+    }
+
+    /// Where COPY and mounts read from; `None` is the build context. Mounted once for all steps.
+    pub(crate) fn source(&mut self, from: Option<&FromRef>) -> Result<Rc<Source>, StepError> {
+        let name = self.place_name(from);
+        if let Some(source) = self.sources.get(&name) {
+            return Ok(Rc::clone(source));
+        }
+        let source = match from {
+            None => {
+                let context = self.request.context;
+                Source::Context(RootDir::open(context).map_err(crate::sandbox::SandboxError::path("open the build context", context))?)
+            }
+            Some(FromRef::Stage(index)) => {
+                let stage = self.stages.get(index).ok_or(StepError::StageNotBuilt { index: *index })?;
+                Source::Layers(self.view(&stage.layers, stage.base.as_ref())?)
+            }
+            Some(FromRef::Image(reference)) => {
+                let image = self.image(reference, None)?;
+                Source::Layers(self.view(&[], Some(&image))?)
+            }
+        };
+        let source = Rc::new(source);
+        self.sources.insert(name, Rc::clone(&source));
+        Ok(source)
+    }
+
+    /// What a source is called in messages.
+    pub(crate) fn place_name(&self, from: Option<&FromRef>) -> String {
+        match from {
+            None => "the build context".to_owned(),
+            Some(FromRef::Stage(index)) => match self.plan.stage(*index).and_then(|s| s.name.as_ref()) {
+                Some(name) => format!("stage {index} ({name})"),
+                None => format!("stage {index}"),
+            },
+            Some(FromRef::Image(reference)) => format!("the image {reference}"),
+        }
+    }
+
+    /// What names the content of a stage or image in cache keys.
+    pub(crate) fn source_key(&self, from: &FromRef) -> Option<Vec<u8>> {
+        match from {
+            FromRef::Stage(index) => self.stages.get(index).map(|s| s.key.as_bytes().to_vec()),
+            FromRef::Image(reference) => self.images.get(reference).map(|i| i.image.manifest_digest.as_str().as_bytes().to_vec()),
+        }
+    }
+
+    /// Takes a step's result from the cache when every layer below it is in the store too.
+    pub(crate) fn from_cache(&mut self, state: &mut StageState, key: &CacheKey, step: &StepInfo) -> Result<Option<Made>, StepError> {
+        let Some(parent) = state.chain.clone().filter(|_| self.caches()) else { return Ok(None) };
+        let store = self.request.store;
+        let Some(record) = StepCache::new(store).find(key) else { return Ok(None) };
+        let layer = match record.layer() {
+            None => None,
+            Some(packed) => {
+                let limits = UnpackLimits::default();
+                match store.unpack_layer(&packed.descriptor, &packed.diff_id, parent.as_ref(), &limits) {
+                    Ok(unpacked) => {
+                        state.chain = Some(Some(unpacked.chain_id));
+                        Some(self.layers.push_stored(step.clone(), key.clone(), unpacked.dir, packed))
+                    }
+                    Err(error) => {
+                        tracing::warn!(%key, %error, "a cached layer cannot be used; the step runs");
+                        return Ok(None);
+                    }
+                }
+            }
+        };
+        state.key = key.clone();
+        state.layers.extend(layer);
+        Ok(Some(Made { layer, cached: true }))
+    }
+
+    /// The step changed no file.
+    pub(crate) fn nothing_made(&self, state: &mut StageState, key: CacheKey) -> Made {
+        if self.caches() {
+            StepCache::new(self.request.store).remember(&key, &crate::layers::StepRecord::new(None));
+        }
+        state.key = key;
+        Made { layer: None, cached: false }
+    }
+
+    /// The step's changes are in `upper`: a new layer, unless there are none.
+    pub(crate) fn made(&mut self, state: &mut StageState, key: CacheKey, upper: FrozenUpper, step: &StepInfo) -> Result<Made, StepError> {
+        if upper.is_untouched()? {
+            return Ok(self.nothing_made(state, key));
+        }
+        let lowers = self.lowers(state);
+        let path = upper.path();
+        let layer = self.layers.push_upper(step.clone(), key.clone(), upper);
+        if !self.request.squash && (self.caches() || self.is_part_of_target(state.index)) {
+            if let Some(packer) = &self.packer {
+                packer.pack(PackJob { layer, step: step.clone(), upper: path, lowers });
+            }
+        }
+        state.key = key;
+        state.layers.push(layer);
+        state.chain = None;
+        Ok(Made { layer: Some(layer), cached: false })
+    }
+
+    /// Whether a stage's layers become layers of the image: the target, and what it builds on through FROM.
+    fn is_part_of_target(&self, index: usize) -> bool {
+        let mut next = self.plan.target();
+        while let Some(stage) = next {
+            if stage.index == index {
+                return true;
+            }
+            next = match stage.base {
+                dockerfile::Base::Stage(below) => self.plan.stage(below),
+                _ => None,
+            };
+        }
+        false
+    }
+
+    /// Unmounts the views; layers can be moved after that.
+    pub(super) fn close_sources(&mut self) {
+        self.sources.clear();
+    }
+}

@@ -1,0 +1,20 @@
+//! COPY and ADD (engine: C1–C11): sources are found below a root, filtered, and put into the image tree by descriptors, so
+//! that no symlink on either side leads outside. BuildKit's copy is the reference.
+
+mod archive;
+mod digest;
+mod error;
+mod file;
+mod mode_change;
+mod place;
+mod selection;
+mod source;
+mod tree;
+
+pub(crate) use digest::digest_sources;
+pub use error::CopyError;
+pub(crate) use mode_change::ModeChange;
+pub(crate) use place::{CopyJob, Item, Unpack, is_remote, place};
+pub(crate) use selection::Selection;
+pub(crate) use source::{FoundSource, find};
+pub(crate) use tree::Rewrite;

@@ -1,0 +1,313 @@
+//! The destination rules of COPY and ADD (engine: C3, C4, C7): what becomes a file name, what a directory, which parents
+//! are made. Then [`TreeCopier`] and the archive reader do the work.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
+
+use super::archive;
+use super::source::FoundSource;
+use super::tree::{From, Rewrite, To, TreeCopier};
+use super::{CopyError, Selection};
+use crate::cancel::CancelFlag;
+use crate::rootfs::{RootDir, file_type, lstat_in};
+
+/// One thing to copy.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A file or directory of the source root.
+    Found {
+        source: FoundSource,
+        /// `--parents`: where below the destination it goes.
+        below: Option<PathBuf>,
+    },
+    /// A heredoc.
+    Text { name: String, content: String },
+}
+
+/// Whether archives are unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unpack {
+    /// COPY, and `ADD --unpack=false`.
+    Never,
+    /// ADD: what is recognised as one.
+    Detect,
+    /// `ADD --unpack=true`: anything else is an error.
+    Always,
+}
+
+/// A COPY or ADD with its sources found and its words expanded.
+pub(crate) struct CopyJob<'a> {
+    /// Where the sources are.
+    pub(crate) root: &'a RootDir,
+    /// What is copied, in order.
+    pub(crate) items: &'a [Item],
+    /// The image's tree.
+    pub(crate) image: &'a RootDir,
+    /// Absolute path in the image.
+    pub(crate) dest: &'a Path,
+    /// It ended with a slash, or there was more than one source.
+    pub(crate) dest_is_dir: bool,
+    pub(crate) rewrite: &'a Rewrite,
+    /// The same for what comes out of archives, which keep their owners.
+    pub(crate) archive_rewrite: &'a Rewrite,
+    pub(crate) selection: &'a Selection,
+    pub(crate) unpack: Unpack,
+    pub(crate) cancel: &'a CancelFlag,
+    /// Receives remarks.
+    pub(crate) note: &'a dyn Fn(String),
+}
+
+/// Whether ADD would fetch this source.
+pub(crate) fn is_remote(source: &str) -> bool {
+    let lower = source.to_ascii_lowercase();
+    let schemes = ["http://", "https://", "ftp://", "git://", "ssh://", "git+ssh://", "git+https://"];
+    schemes.iter().any(|s| lower.starts_with(s)) || (lower.starts_with("git@") && lower.contains(':'))
+}
+
+/// Does the copying.
+///
+/// # Errors
+/// At the first file that cannot be copied; what was copied before stays in the image's tree, which is then thrown away.
+pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
+    let mut copier = TreeCopier {
+        rewrite: job.rewrite,
+        selection: job.selection,
+        cancel: job.cancel,
+        note: job.note,
+        image: job.image.host_path(),
+        links: HashMap::new(),
+    };
+    for item in job.items {
+        match item {
+            Item::Text { name, content } => job.text(name, content)?,
+            Item::Found { source, below } if source.is_dir() => {
+                let dest = below.as_ref().map_or_else(|| job.dest.to_owned(), |b| job.dest.join(b));
+                job.directory(&mut copier, source, &dest)?;
+            }
+            Item::Found { source, below } => job.file(&mut copier, source, below.as_deref())?,
+        }
+    }
+    Ok(())
+}
+
+/// An open directory of the image and an entry in it that is to be written.
+struct Target {
+    dir: OwnedFd,
+    name: std::ffi::OsString,
+    path: PathBuf,
+}
+
+impl CopyJob<'_> {
+    /// Owner of directories nobody asked for by name.
+    fn parent_owner(&self) -> (u32, u32) {
+        self.rewrite.owner.unwrap_or((0, 0))
+    }
+
+    fn make_dirs(&self, path: &Path) -> Result<OwnedFd, CopyError> {
+        self.image.make_dirs(path, self.parent_owner()).map_err(CopyError::write(path))
+    }
+
+    /// The contents of a directory go into the destination, which keeps its owner and mode when it is there already.
+    fn directory(&self, copier: &mut TreeCopier<'_>, source: &FoundSource, dest: &Path) -> Result<(), CopyError> {
+        let found = self.image.resolve(dest).map_err(CopyError::write(dest))?;
+        if found.stat.is_some() && !found.is_dir() {
+            return Err(CopyError::DirectoryOverFile { from: source.named.clone(), to: dest.to_owned(), symlink: false });
+        }
+        let dir = self.make_dirs(&found.path)?;
+        let from = self.root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;
+        copier.contents(from.as_fd(), &source.path, dir.as_fd(), &found.path)
+    }
+
+    fn file(&self, copier: &mut TreeCopier<'_>, source: &FoundSource, below: Option<&Path>) -> Result<(), CopyError> {
+        if self.unpack != Unpack::Never && file_type(&source.stat) == FileType::RegularFile && self.unpacked(source)? {
+            return Ok(());
+        }
+        let name = source.named.file_name().unwrap_or(OsStr::new(""));
+        let target = match below {
+            Some(below) => self.target(&self.dest.join(below.parent().unwrap_or(Path::new(""))), true, name)?,
+            None => self.target(self.dest, self.dest_is_dir, name)?,
+        };
+        let parent = self.root.open_dir(source.path.parent().unwrap_or(Path::new(""))).map_err(CopyError::read(&source.path))?;
+        let file_name = source.path.file_name().unwrap_or(OsStr::new(""));
+        let from = From { dir: parent.as_fd(), name: file_name, path: &source.path };
+        copier.entry(&from, &To { dir: target.dir.as_fd(), name: &target.name, path: &target.path })
+    }
+
+    /// Unpacks an archive into the destination directory; false when it is no archive.
+    fn unpacked(&self, source: &FoundSource) -> Result<bool, CopyError> {
+        let fd = self.root.open_at(&source.path, OFlags::RDONLY).map_err(CopyError::read(&source.path))?;
+        let Some(mut archive) = archive::open(File::from(fd)).map_err(CopyError::read(&source.path))? else {
+            if self.unpack == Unpack::Always {
+                return Err(CopyError::NoArchive { path: source.named.clone() });
+            }
+            return Ok(false);
+        };
+        drop(self.make_dirs(self.dest)?);
+        archive::unpack(&mut archive, &source.named, self.image, self.dest, self.archive_rewrite, self.cancel)?;
+        Ok(true)
+    }
+
+    fn text(&self, name: &str, content: &str) -> Result<(), CopyError> {
+        let target = self.target(self.dest, self.dest_is_dir, OsStr::new(name))?;
+        let write = || CopyError::write(&target.path);
+        if let Some(stat) = lstat_in(target.dir.as_fd(), &target.name).map_err(write())? {
+            if file_type(&stat) == FileType::Directory {
+                return Err(CopyError::FileOverDirectory { from: name.into(), to: target.path.clone() });
+            }
+            rustix::fs::unlinkat(&target.dir, &target.name, AtFlags::empty()).map_err(|e| write()(e.into()))?;
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = self.rewrite.mode.as_ref().map_or(0o644, |change| change.apply(0o644, false));
+        let file = rustix::fs::openat(&target.dir, &target.name, flags, Mode::from_raw_mode(0o600));
+        let mut file = File::from(file.map_err(|e| write()(e.into()))?);
+        let mut fill = || -> std::io::Result<()> {
+            file.write_all(content.as_bytes())?;
+            let (uid, gid) = self.parent_owner();
+            rustix::fs::fchown(&file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+            rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
+            Ok(())
+        };
+        fill().map_err(write())
+    }
+
+    /// Where a file called `name` goes. Symlinks of the destination are followed inside the image, the last one too.
+    fn target(&self, dest: &Path, dest_is_dir: bool, name: &OsStr) -> Result<Target, CopyError> {
+        let found = self.image.resolve(dest).map_err(CopyError::write(dest))?;
+        if dest_is_dir || found.is_dir() {
+            if found.stat.is_some() && !found.is_dir() {
+                return Err(CopyError::Write { path: dest.to_owned(), source: std::io::ErrorKind::NotADirectory.into() });
+            }
+            let dir = self.make_dirs(&found.path)?;
+            return Ok(Target { dir, name: name.to_owned(), path: found.path.join(name) });
+        }
+        let dir = self.make_dirs(found.path.parent().unwrap_or(Path::new("")))?;
+        let name = found.path.file_name().unwrap_or(name).to_owned();
+        Ok(Target { dir, name, path: found.path })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{ModeChange, find};
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    struct World {
+        _dirs: (tempfile::TempDir, tempfile::TempDir),
+        context: RootDir,
+        image: RootDir,
+    }
+
+    fn world() -> World {
+        let (context, image) = (tempfile::tempdir().expect("tempdir"), tempfile::tempdir().expect("tempdir"));
+        for file in ["app/bin/run", "app/etc/x.conf", "one.txt", "two.txt"] {
+            let path = context.path().join(file);
+            fs::create_dir_all(path.parent().expect("parent")).expect("mkdir");
+            fs::write(&path, file).expect("write");
+        }
+        fs::set_permissions(context.path().join("app/bin/run"), fs::Permissions::from_mode(0o750)).expect("chmod");
+        fs::hard_link(context.path().join("app/bin/run"), context.path().join("app/bin/also")).expect("link");
+        fs::create_dir_all(image.path().join("usr/lib")).expect("mkdir");
+        symlink("usr/lib", image.path().join("lib")).expect("symlink");
+        symlink("/../../../../../opt", image.path().join("escape")).expect("symlink");
+        fs::write(image.path().join("file"), "old").expect("write");
+        let roots = (RootDir::open(context.path()).expect("open"), RootDir::open(image.path()).expect("open"));
+        World { _dirs: (context, image), context: roots.0, image: roots.1 }
+    }
+
+    impl World {
+        fn copy(&self, sources: &[&str], dest: &str, rewrite: &Rewrite) -> Result<(), CopyError> {
+            let selection = Selection::default();
+            let mut items = Vec::new();
+            for source in sources {
+                let found = find(&self.context, source, &selection, "the build context")?;
+                items.extend(found.into_iter().map(|source| Item::Found { source, below: None }));
+            }
+            let dest_is_dir = dest.ends_with('/') || items.len() > 1;
+            place(&CopyJob {
+                root: &self.context,
+                items: &items,
+                image: &self.image,
+                dest: Path::new(dest),
+                dest_is_dir,
+                rewrite,
+                archive_rewrite: rewrite,
+                selection: &selection,
+                unpack: Unpack::Never,
+                cancel: &CancelFlag::new(),
+                note: &|_| {},
+            })
+        }
+
+        fn at(&self, path: &str) -> PathBuf {
+            self.image.host_path().join(path)
+        }
+    }
+
+    fn keep_owner() -> Rewrite {
+        Rewrite { owner: None, mode: None, devices: false }
+    }
+
+    #[test]
+    fn a_directory_gives_its_contents_and_keeps_modes_and_hard_links() {
+        let world = world();
+        world.copy(&["app"], "/srv/app", &keep_owner()).expect("copy");
+        let run = fs::metadata(world.at("srv/app/bin/run")).expect("run");
+        assert_eq!((run.mode() & 0o7777, run.nlink()), (0o750, 2));
+        assert_eq!(run.ino(), fs::metadata(world.at("srv/app/bin/also")).expect("also").ino());
+        assert_eq!(fs::metadata(world.at("srv/app")).expect("app").mode() & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn a_slash_or_an_existing_directory_makes_it_a_name_inside() {
+        let world = world();
+        world.copy(&["one.txt"], "/new", &keep_owner()).expect("copy");
+        world.copy(&["one.txt"], "/dir/", &keep_owner()).expect("copy");
+        world.copy(&["one.txt"], "/usr", &keep_owner()).expect("copy");
+        world.copy(&["*.txt"], "/many", &keep_owner()).expect("copy");
+        for file in ["new", "dir/one.txt", "usr/one.txt", "many/one.txt", "many/two.txt"] {
+            assert!(world.at(file).is_file(), "{file}");
+        }
+    }
+
+    #[test]
+    fn symlinks_of_the_destination_stay_inside_the_image() {
+        let world = world();
+        world.copy(&["one.txt"], "/lib/", &keep_owner()).expect("copy");
+        world.copy(&["two.txt"], "/escape/deep/", &keep_owner()).expect("copy");
+        assert!(world.at("usr/lib/one.txt").is_file() && world.at("opt/deep/two.txt").is_file());
+    }
+
+    #[test]
+    fn files_and_directories_do_not_replace_each_other() {
+        let world = world();
+        assert!(matches!(world.copy(&["app"], "/file", &keep_owner()), Err(CopyError::DirectoryOverFile { .. })));
+        fs::create_dir_all(world.at("usr/one.txt")).expect("mkdir");
+        assert!(matches!(world.copy(&["one.txt"], "/usr/", &keep_owner()), Err(CopyError::FileOverDirectory { .. })));
+        assert!(matches!(world.copy(&["one.txt", "two.txt"], "/file", &keep_owner()), Err(CopyError::Write { .. })));
+    }
+
+    #[test]
+    fn modes_change_for_files_and_directories() {
+        let world = world();
+        let mode = Some(ModeChange::parse("u=rwX,go=").expect("mode"));
+        world.copy(&["app"], "/x", &Rewrite { owner: None, mode, devices: false }).expect("copy");
+        let mode = |path: &str| fs::metadata(world.at(path)).expect("metadata").mode() & 0o7777;
+        assert_eq!((mode("x/etc"), mode("x/etc/x.conf"), mode("x/bin/run")), (0o700, 0o600, 0o700));
+    }
+
+    #[test]
+    fn remote_sources_are_recognised() {
+        for remote in ["https://h/x.tar", "HTTP://h", "git@github.com:a/b.git", "git://h/r"] {
+            assert!(is_remote(remote), "{remote}");
+        }
+        assert!(!is_remote("http.conf") && !is_remote("git@home"));
+    }
+}

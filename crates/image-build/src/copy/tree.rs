@@ -1,0 +1,221 @@
+//! Copying files and trees into the image by descriptors (engine: C3–C5, C7, C10). Owners and modes are rewritten on the way.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
+
+use super::file::{copy_content, is_portable_xattr};
+use super::source::list_open;
+use super::{CopyError, ModeChange, Selection};
+use crate::cancel::CancelFlag;
+use crate::rootfs::{file_type, lstat_in, modification_time, open_dir_in};
+use crate::snapshot::copy_xattrs;
+
+/// What happens to owner and mode.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Rewrite {
+    /// `None` keeps the source's owner (`--from` without `--chown`).
+    pub(crate) owner: Option<(u32, u32)>,
+    /// `--chmod`.
+    pub(crate) mode: Option<ModeChange>,
+    /// Whether device nodes are copied: from images and stages, not from the build context.
+    pub(crate) devices: bool,
+}
+
+impl Rewrite {
+    fn owner(&self, stat: &Stat) -> (Option<Uid>, Option<Gid>) {
+        let (uid, gid) = self.owner.unwrap_or((stat.st_uid, stat.st_gid));
+        (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))
+    }
+
+    fn mode(&self, stat: &Stat) -> Mode {
+        let is_dir = file_type(stat) == FileType::Directory;
+        let old = stat.st_mode & 0o7777;
+        Mode::from_raw_mode(self.mode.as_ref().map_or(old, |change| change.apply(old, is_dir)))
+    }
+}
+
+/// Where an entry comes from.
+pub(super) struct From<'a> {
+    pub(super) dir: BorrowedFd<'a>,
+    pub(super) name: &'a OsStr,
+    /// Below the source root, for filters and messages.
+    pub(super) path: &'a Path,
+}
+
+/// Where it goes.
+pub(super) struct To<'a> {
+    pub(super) dir: BorrowedFd<'a>,
+    pub(super) name: &'a OsStr,
+    /// In the image, without symlinks.
+    pub(super) path: &'a Path,
+}
+
+/// Copies entries of one COPY.
+pub(super) struct TreeCopier<'a> {
+    pub(super) rewrite: &'a Rewrite,
+    pub(super) selection: &'a Selection,
+    pub(super) cancel: &'a CancelFlag,
+    pub(super) note: &'a dyn Fn(String),
+    /// The image's root on the builder.
+    pub(super) image: &'a Path,
+    /// First copies of files with several names, by device and inode of the source.
+    pub(super) links: HashMap<(u64, u64), PathBuf>,
+}
+
+impl TreeCopier<'_> {
+    /// Copies one entry, a directory with everything in it.
+    pub(super) fn entry(&mut self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
+        if self.cancel.is_cancelled() {
+            return Err(CopyError::Cancelled);
+        }
+        let read = || CopyError::read(from.path);
+        let stat = rustix::fs::statat(from.dir, from.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| read()(e.into()))?;
+        match file_type(&stat) {
+            FileType::Directory => return self.directory(from, to),
+            FileType::RegularFile => self.file(from, to, &stat)?,
+            FileType::Symlink => self.symlink(from, to, &stat)?,
+            FileType::Socket => (self.note)(format!("{} is a socket and is not copied", from.path.display())),
+            FileType::Fifo => self.node(from, to, &stat)?,
+            FileType::CharacterDevice | FileType::BlockDevice if self.rewrite.devices => self.node(from, to, &stat)?,
+            _ => return Err(CopyError::Device { path: from.path.to_owned() }),
+        }
+        Ok(())
+    }
+
+    fn directory(&mut self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
+        let source = open_dir_in(from.dir, from.name).map_err(CopyError::read(from.path))?;
+        match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
+            None => {
+                rustix::fs::mkdirat(to.dir, to.name, Mode::from_raw_mode(0o700)).map_err(|e| CopyError::write(to.path)(e.into()))?;
+            }
+            Some(stat) if file_type(&stat) == FileType::Directory => {}
+            Some(stat) => {
+                let symlink = file_type(&stat) == FileType::Symlink;
+                return Err(CopyError::DirectoryOverFile { from: from.path.to_owned(), to: to.path.to_owned(), symlink });
+            }
+        }
+        let dest = open_dir_in(to.dir, to.name).map_err(CopyError::write(to.path))?;
+        self.contents(source.as_fd(), from.path, dest.as_fd(), to.path)?;
+        self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
+    }
+
+    /// Copies what is in the directory `source` into the directory `dest`.
+    pub(super) fn contents(
+        &mut self,
+        source: BorrowedFd<'_>,
+        source_path: &Path,
+        dest: BorrowedFd<'_>,
+        dest_path: &Path,
+    ) -> Result<(), CopyError> {
+        // Listing moves the descriptor's position, and the caller's must stay usable.
+        let listing = open_dir_in(source, OsStr::new(".")).map_err(CopyError::read(source_path))?;
+        for name in list_open(listing).map_err(CopyError::read(source_path))? {
+            let (from_path, to_path) = (source_path.join(&name), dest_path.join(&name));
+            if self.takes_part(source, &name, &from_path)? {
+                let from = From { dir: source, name: &name, path: &from_path };
+                self.entry(&from, &To { dir: dest, name: &name, path: &to_path })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an entry is copied: it is not left out, or it is a directory with something below it that is brought back.
+    fn takes_part(&self, dir: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<bool, CopyError> {
+        takes_part(self.selection, dir, name, path)
+    }
+
+    fn file(&mut self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
+        let write = || CopyError::write(to.path);
+        self.make_room(from, to)?;
+        let key = (stat.st_dev, stat.st_ino);
+        if stat.st_nlink > 1 {
+            if let Some(first) = self.links.get(&key) {
+                return rustix::fs::linkat(CWD, first, to.dir, to.name, AtFlags::empty()).map_err(|e| write()(e.into()));
+            }
+            self.links.insert(key, self.image.join(to.path));
+        }
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let source = rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let dest = rustix::fs::openat(to.dir, to.name, flags, Mode::from_raw_mode(0o600)).map_err(|e| write()(e.into()))?;
+        let (mut source, mut dest) = (File::from(source), File::from(dest));
+        copy_content(&mut source, &mut dest).map_err(write())?;
+        self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
+    }
+
+    fn symlink(&self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
+        let write = || CopyError::write(to.path);
+        self.make_room(from, to)?;
+        let target = rustix::fs::readlinkat(from.dir, from.name, Vec::new()).map_err(|e| CopyError::read(from.path)(e.into()))?;
+        rustix::fs::symlinkat(target.as_c_str(), to.dir, to.name).map_err(|e| write()(e.into()))?;
+        self.unopened(to, stat)
+    }
+
+    /// A FIFO or device.
+    fn node(&self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
+        let write = || CopyError::write(to.path);
+        self.make_room(from, to)?;
+        let mode = self.rewrite.mode(stat);
+        rustix::fs::mknodat(to.dir, to.name, file_type(stat), mode, stat.st_rdev).map_err(|e| write()(e.into()))?;
+        rustix::fs::chmodat(to.dir, to.name, mode, AtFlags::empty()).map_err(|e| write()(e.into()))?;
+        self.unopened(to, stat)
+    }
+
+    /// Owner and time of something that is not opened.
+    fn unopened(&self, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
+        let (uid, gid) = self.rewrite.owner(stat);
+        let set = rustix::fs::chownat(to.dir, to.name, uid, gid, AtFlags::SYMLINK_NOFOLLOW);
+        let times = modification_time(stat.st_mtime, stat.st_mtime_nsec as i64);
+        set.and_then(|()| rustix::fs::utimensat(to.dir, to.name, &times, AtFlags::SYMLINK_NOFOLLOW))
+            .map_err(|e| CopyError::write(to.path)(e.into()))
+    }
+
+    /// Removes the file or symlink an entry takes the place of.
+    fn make_room(&self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
+        match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
+            None => Ok(()),
+            Some(stat) if file_type(&stat) == FileType::Directory => {
+                Err(CopyError::FileOverDirectory { from: from.path.to_owned(), to: to.path.to_owned() })
+            }
+            Some(_) => rustix::fs::unlinkat(to.dir, to.name, AtFlags::empty()).map_err(|e| CopyError::write(to.path)(e.into())),
+        }
+    }
+
+    /// Owner first, because that clears capabilities and setuid bits; time last.
+    fn attributes(&self, from: BorrowedFd<'_>, from_path: &Path, to: BorrowedFd<'_>, to_path: &Path) -> Result<(), CopyError> {
+        let stat = rustix::fs::fstat(from).map_err(|e| CopyError::read(from_path)(e.into()))?;
+        let set = || -> std::io::Result<()> {
+            let (uid, gid) = self.rewrite.owner(&stat);
+            rustix::fs::fchown(to, uid, gid)?;
+            copy_xattrs(from, to, is_portable_xattr)?;
+            rustix::fs::fchmod(to, self.rewrite.mode(&stat))?;
+            rustix::fs::futimens(to, &modification_time(stat.st_mtime, stat.st_mtime_nsec as i64))?;
+            Ok(())
+        };
+        set().map_err(CopyError::write(to_path))
+    }
+}
+
+/// See [`TreeCopier::takes_part`]; also used for digests, which must see the same files.
+pub(super) fn takes_part(selection: &Selection, dir: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<bool, CopyError> {
+    if selection.is_everything() || !selection.excludes(path) {
+        return Ok(true);
+    }
+    let stat = lstat_in(dir, name).map_err(CopyError::read(path))?;
+    if !stat.is_some_and(|s| file_type(&s) == FileType::Directory) || !selection.may_bring_back(path) {
+        return Ok(false);
+    }
+    let below = open_dir_in(dir, name).map_err(CopyError::read(path))?;
+    let listing = open_dir_in(below.as_fd(), OsStr::new(".")).map_err(CopyError::read(path))?;
+    for name in list_open(listing).map_err(CopyError::read(path))? {
+        if takes_part(selection, below.as_fd(), &name, &path.join(&name))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,104 @@
+//! What can go wrong around containers, namespaces and mounts. Nearly all of it is the builder's fault, not the packager's.
+
+use std::io;
+use std::path::PathBuf;
+
+use build_model::{Blame, Diagnose};
+
+/// A namespace, mount or container could not be set up or taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum SandboxError {
+    /// The process cannot have its own mount namespace.
+    #[error("cannot make a private mount namespace")]
+    MountNamespace(#[source] io::Error),
+    /// The process has threads already.
+    #[error("the mount namespace must be made before the first thread starts; there are {threads} threads")]
+    Threads {
+        /// How many there are.
+        threads: usize,
+    },
+    /// No network namespace.
+    #[error("cannot make a network namespace: {action}")]
+    NetworkNamespace {
+        /// What was attempted.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// A file or directory around the container.
+    #[error("cannot {action} {path}")]
+    Path {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime cannot be started.
+    #[error("cannot start the OCI runtime {runtime}")]
+    RuntimeMissing {
+        /// The program.
+        runtime: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The runtime gave up before or instead of running the command.
+    #[error("the OCI runtime {runtime} failed: {message}")]
+    Runtime {
+        /// The program.
+        runtime: PathBuf,
+        /// What it logged.
+        message: String,
+    },
+    /// A container that should be gone is not.
+    #[error("cannot remove the container {id}: {message}")]
+    NotRemoved {
+        /// Its id.
+        id: String,
+        /// What the runtime said.
+        message: String,
+    },
+    /// Waiting for the container failed.
+    #[error("cannot wait for the container")]
+    Wait(#[source] io::Error),
+}
+
+impl SandboxError {
+    pub(crate) fn path(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| SandboxError::Path { action, path, source }
+    }
+}
+
+impl Diagnose for SandboxError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            SandboxError::MountNamespace(_) | SandboxError::Threads { .. } => "sandbox-mount-namespace",
+            SandboxError::NetworkNamespace { .. } => "sandbox-network",
+            SandboxError::Path { .. } => "sandbox-path",
+            SandboxError::RuntimeMissing { .. } => "sandbox-runtime-missing",
+            SandboxError::Runtime { .. } => "sandbox-runtime",
+            SandboxError::NotRemoved { .. } => "sandbox-container-stuck",
+            SandboxError::Wait(_) => "sandbox-wait",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            SandboxError::MountNamespace(_) | SandboxError::NetworkNamespace { .. } => {
+                Some("builds need root with CAP_SYS_ADMIN".to_owned())
+            }
+            SandboxError::RuntimeMissing { .. } => Some("install crun, or name another OCI runtime in the configuration".to_owned()),
+            SandboxError::Runtime { message, .. } if message.contains("hybrid") => {
+                Some("/sys/fs/cgroup/unified must be unmounted in the build process: call prepare_process() first".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Layers put on top of each other with overlayfs: read-only views, and snapshots whose changes become a layer.
+
+mod merge;
+mod metadata;
+mod overlay;
+mod stubs;
+mod upper;
+
+pub(crate) use merge::merge_uppers;
+pub(crate) use metadata::{copy_metadata, copy_xattrs};
+pub(crate) use overlay::{Mounted, mount_overlay_scratch};
+pub(crate) use stubs::Stubs;
+pub(crate) use upper::{FrozenUpper, Snapshot, View};
+
+use std::io;
+use std::path::PathBuf;
+
+use build_model::{Blame, Diagnose};
+use image_layers::StoreError;
+
+/// A snapshot could not be made, merged or taken down.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    /// overlayfs refused.
+    #[error("cannot mount {layers} layers at {target}")]
+    Mount {
+        /// How many directories.
+        layers: usize,
+        /// Where.
+        target: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A file operation on a layer's directory.
+    #[error("cannot {action} {path}")]
+    Path {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The store gave no directory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl SnapshotError {
+    pub(crate) fn path(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| SnapshotError::Path { action, path, source }
+    }
+}
+
+impl Diagnose for SnapshotError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        match self {
+            SnapshotError::Mount { .. } => "snapshot-mount",
+            SnapshotError::Path { .. } => "snapshot-path",
+            SnapshotError::Store(source) => source.kind(),
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            SnapshotError::Mount { .. } => {
+                Some("layers need a file system that overlayfs can write to (XFS or ext4), and CAP_SYS_ADMIN".to_owned())
+            }
+            SnapshotError::Path { .. } => None,
+            SnapshotError::Store(source) => source.hint(),
+        }
+    }
+}

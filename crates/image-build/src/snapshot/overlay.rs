@@ -1,0 +1,129 @@
+//! Mounting overlayfs with the options that make an upper directory a self-contained layer (engine: D1):
+//! no redirects, no metadata-only copies, no index; `volatile`, because a build that dies is started again.
+//!
+//! The new mount API takes any number of layers of any path length (`lowerdir+`, Linux 6.8). Older kernels get one
+//! mount(2) call with paths shortened to `/proc/self/fd/N`, enough for some 200 layers.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
+};
+
+use super::SnapshotError;
+
+const OPTIONS: [(&str, &str); 4] = [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "off")];
+
+/// A mount with an owner: it is taken down on drop.
+#[derive(Debug)]
+pub(crate) struct Mounted {
+    target: PathBuf,
+    live: bool,
+}
+
+impl Mounted {
+    /// Takes ownership of what is mounted at `target`.
+    pub(crate) fn at(target: &Path) -> Self {
+        Self { target: target.to_owned(), live: true }
+    }
+
+    /// Takes it down. The kernel may keep it alive for processes that still look at it; their view no longer matters.
+    pub(crate) fn unmount(mut self) -> Result<(), SnapshotError> {
+        self.live = false;
+        detach(&self.target).map_err(SnapshotError::path("unmount", &self.target))
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        if self.live
+            && let Err(error) = detach(&self.target)
+        {
+            tracing::warn!(target = %self.target.display(), %error, "cannot unmount");
+        }
+    }
+}
+
+/// A plain unmount first: it waits for nothing and proves that the upper directory is complete.
+fn detach(target: &Path) -> io::Result<()> {
+    match unmount(target, UnmountFlags::NOFOLLOW) {
+        Err(Errno::BUSY) => unmount(target, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).map_err(Into::into),
+        other => other.map_err(Into::into),
+    }
+}
+
+/// The directory that takes the changes, and the one overlayfs works in; both on one file system.
+pub(crate) struct Writable<'a> {
+    pub(crate) upper: &'a Path,
+    pub(crate) work: &'a Path,
+}
+
+/// Mounts `lowers` (top first, at least two when there is no upper) at the directory `target`.
+pub(crate) fn mount_overlay(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> Result<Mounted, SnapshotError> {
+    let failed = |source: io::Error| SnapshotError::Mount { layers: lowers.len(), target: target.to_owned(), source };
+    match mount_new_api(lowers, writable, target) {
+        Ok(()) => {}
+        // ENOSYS: no new API; EINVAL: overlayfs does not know `lowerdir+` (or the mount is wrong, and fails again below).
+        Err(Errno::NOSYS | Errno::INVAL) => mount_old_api(lowers, writable, target).map_err(failed)?,
+        Err(error) => return Err(failed(error.into())),
+    }
+    Ok(Mounted::at(target))
+}
+
+fn mount_new_api(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> Result<(), Errno> {
+    let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    for lower in lowers {
+        fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path())?;
+    }
+    for (key, value) in OPTIONS {
+        fsconfig_set_string(context.as_fd(), key, value)?;
+    }
+    if let Some(writable) = writable {
+        fsconfig_set_string(context.as_fd(), "upperdir", writable.upper)?;
+        fsconfig_set_string(context.as_fd(), "workdir", writable.work)?;
+        fsconfig_set_flag(context.as_fd(), "volatile")?;
+    }
+    fsconfig_create(context.as_fd())?;
+    let attributes = if writable.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
+    let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
+    move_mount(mount.as_fd(), "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
+}
+
+fn mount_old_api(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> io::Result<()> {
+    // Kept open until the mount is there: their numbers stand in for the paths.
+    let mut open: Vec<OwnedFd> = Vec::with_capacity(lowers.len() + 2);
+    let mut short = |path: &Path| -> io::Result<String> {
+        let fd = rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let name = format!("/proc/self/fd/{}", fd.as_raw_fd());
+        open.push(fd);
+        Ok(name)
+    };
+    let lowers: Vec<String> = lowers.iter().map(|l| short(l)).collect::<io::Result<_>>()?;
+    let mut options = format!("lowerdir={}", lowers.join(":"));
+    for (key, value) in OPTIONS {
+        options.push_str(&format!(",{key}={value}"));
+    }
+    if let Some(writable) = writable {
+        options.push_str(&format!(",upperdir={},workdir={},volatile", short(writable.upper)?, short(writable.work)?));
+    }
+    let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
+    let flags = if writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
+    mount("overlay", target, "overlay", flags, options.as_c_str()).map_err(Into::into)
+}
+
+/// Mounts the directory `source` at `point` so that it can be edited; edits stay below `scratch`, a directory of the
+/// caller's, and `point` is made there.
+pub(crate) fn mount_overlay_scratch(source: &Path, scratch: &Path, point: &Path) -> Result<Mounted, SnapshotError> {
+    let (upper, work) = (scratch.join("upper"), scratch.join("work"));
+    for dir in [&upper, &work, &point.to_owned()] {
+        std::fs::create_dir(dir).map_err(SnapshotError::path("make the directory", dir))?;
+    }
+    let open = |dir: &Path| std::fs::File::open(dir).map_err(SnapshotError::path("open", dir));
+    super::copy_metadata(open(source)?, open(&upper)?).map_err(SnapshotError::path("set owner, mode and times of", &upper))?;
+    mount_overlay(&[source.to_owned()], Some(&Writable { upper: &upper, work: &work }), point)
+}
