@@ -242,6 +242,9 @@ impl Diagnose for HubError {
             HubError::Status { status: 300..=399, .. } => {
                 Some("redirections are not followed; configure the hub's final URL".to_owned())
             }
+            HubError::Status { status: 403, method, .. } if method == "sslLogin" => Some(
+                "a hub that asks for the client certificate at /ssllogin alone must offer TLS 1.2; with TLS 1.3 only, it has to ask for it on the whole virtual host".to_owned(),
+            ),
             HubError::Status { status: 400, .. } => {
                 Some("the hub could not read the request; it may be longer than its MaxRequestLength".to_owned())
             }

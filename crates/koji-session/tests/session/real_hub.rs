@@ -11,7 +11,9 @@ use crate::fake_hub::patience;
 /// The real hub, or `None` and one line saying that there is none.
 fn config(user: &str) -> Option<HubConfig> {
     let Some(dir) = std::env::var_os("KOJI_TEST_HUB").map(PathBuf::from) else {
-        eprintln!("SKIPPED: KOJI_TEST_HUB is not set, nothing was tested against a real hub");
+        // past the test harness, which hides what passing tests print
+        let line = b"SKIPPED: KOJI_TEST_HUB is not set, nothing was tested against a real hub\n";
+        std::io::Write::write_all(&mut std::io::stderr(), line).expect("stderr");
         return None;
     };
     let text = std::fs::read_to_string(dir.join("koji.conf")).expect("koji.conf");
@@ -58,7 +60,7 @@ async fn a_builders_day() {
 
     let session = Session::login(&builder).await.expect("logged in as builder1");
     let version = session.hub_version().await.expect("a version");
-    println!("hub version {version}, session {:?}", session.id());
+    assert!(version.starts_with("1."), "{version}");
     assert_eq!(session.call("echo", vec!["OK".into()]).await.expect("echo"), Value::Array(vec!["OK".into()]));
     let error = session.host_id().await.expect_err("not exclusive yet");
     assert_eq!(error.fault_code(), Some(FaultCode::AuthError), "{error}");
@@ -69,16 +71,12 @@ async fn a_builders_day() {
     session.update_host(0.0, true, &["buildContainer"], 2).await.expect("checked in");
     session.get_tasks().await.expect("tasks");
 
-    // text that XML-RPC finds hard, through the real parser and back
+    // text that XML-RPC finds hard, through the real parser; the hub's own answer writes a carriage return raw,
+    // which every XML reader turns into a line feed
     let hard = "a\rb\r\nc\u{1b}[0m<&>]]>ü\u{1f4e6}\u{0}";
     let echoed = session.call("echo", vec![hard.into(), i64::MAX.into(), Value::Nil]).await.expect("echoed");
-    let expected = Value::Array(vec![
-        koji_session::wire_text(hard).replace('\r', "\n").replace("\n\n", "\n").into(),
-        i64::MAX.into(),
-        Value::Nil,
-    ]);
-    println!("echoed {echoed:?} for {expected:?}");
-    assert_eq!(echoed.as_array().map(<[Value]>::len), Some(3));
+    let expected = "a\nb\nc\u{fffd}[0m<&>]]>ü\u{1f4e6}\u{fffd}";
+    assert_eq!(echoed, Value::Array(vec![expected.into(), i64::MAX.into(), Value::Nil]));
 
     let event = session.last_event().await.expect("an event");
     let target = session.get_build_target(&TargetName("ks-target".into()), Some(event)).await.expect("asked").expect("a target");
@@ -161,7 +159,7 @@ async fn one_reservation(session: &Session) {
     let build = session.get_build(&nvr).await.expect("asked").expect("a build");
     assert_eq!((build.id, build.state), (reservation.build_id, BuildState::Building));
     let error = session.init_build("ks-cg", &nvr, None).await.expect_err("reserved already");
-    println!("second reservation: {error} ({})", error.kind());
+    assert_eq!(error.kind(), "hub-fault", "{error}");
     session.refund("ks-cg", &reservation, BuildState::Failed).await.expect("given back");
     let build = session.get_build(reservation.build_id).await.expect("asked").expect("a build");
     assert_eq!(build.state, BuildState::Failed);
@@ -194,5 +192,49 @@ async fn a_repeated_call_is_recognised_by_the_real_hub() {
     let again = Session::resume(&config, &before).expect("resumed");
     let error = again.call("createTag", vec![name.as_str().into()]).await.expect_err("done before");
     assert_eq!(error.fault_code(), Some(FaultCode::RetryError), "{error}");
+    session.logout().await.expect("logged out");
+}
+
+/// What the hub does after SessionRenewalTimeout, at once: needs the hub's database.
+fn expire(session: &Session) {
+    let dir = PathBuf::from(std::env::var_os("KOJI_TEST_HUB").expect("a hub"));
+    let text = std::fs::read_to_string(dir.join("hub.conf")).expect("hub.conf");
+    let port = text.lines().find_map(|line| line.strip_prefix("DBPort = ")).expect("a DBPort line").to_owned();
+    let id = session.id().expect("logged in");
+    let statement = format!("update sessions set expired = true where id = {id} or master = {id}");
+    let done = std::process::Command::new("psql")
+        .args(["-q", "-h", "/tmp", "-p", &port, "-U", "koji", "koji", "-c", &statement])
+        .status()
+        .expect("psql runs");
+    assert!(done.success());
+}
+
+#[tokio::test]
+#[ignore = "needs a real hub, see the header of this file"]
+async fn expired_sessions_are_renewed_by_the_real_hub() {
+    let (Some(admin), Some(config)) = (config("kojiadmin"), config("builder3")) else { return };
+    let session = Session::login(&config).await.expect("logged in");
+    let admin = Session::login(&admin).await.expect("logged in");
+    match admin.call("grantPermission", vec!["builder3".into(), "admin".into()]).await {
+        Err(e) if !e.to_string().contains("already") => panic!("{e}"),
+        _ => admin.logout().await.expect("logged out"),
+    }
+    session.exclusive(true).await.expect("exclusive");
+    let job = session.subsession().await.expect("a subsession");
+    // calls that change something, so that the hub stores their numbers: a renewed session must count on from there
+    for round in 0..2 {
+        let name = |who: &str| Value::from(format!("ks-{}-{who}-{round}", session.id().unwrap_or_default()));
+        let key = session.export();
+        expire(&session);
+        for (who, session) in [("job", &job), ("main", &session)] {
+            session.call("createTag", vec![name(who)]).await.expect("renewed and done");
+            session.call("getLoggedInUser", vec![]).await.expect("answered");
+        }
+        assert_eq!(session.export().session_id(), key.session_id());
+        assert_ne!(session.export(), key, "there is a new key");
+    }
+    let info = session.call("getSessionInfo", vec![]).await.expect("answered");
+    assert_eq!(info.get("exclusive"), Some(&true.into()), "{info:?}");
+    job.logout().await.expect("logged out");
     session.logout().await.expect("logged out");
 }

@@ -4,6 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use build_model::Diagnose as _;
 use koji_session::{Credentials, HubConfig, HubError, Session};
@@ -78,8 +79,14 @@ impl Drop for TlsHub {
     }
 }
 
+/// Certificates shared by the tests of this file: making keys is slow.
+fn certificates() -> &'static tempfile::TempDir {
+    static MADE: OnceLock<tempfile::TempDir> = OnceLock::new();
+    MADE.get_or_init(make_certificates)
+}
+
 /// A CA, a server certificate with nothing but a common name, and `builder1.pem`: version 1, key in PKCS#1.
-fn certificates() -> tempfile::TempDir {
+fn make_certificates() -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a directory");
     let script = r#"
 set -e
@@ -123,7 +130,7 @@ async fn a_hub_that_speaks_only_newer_tls_is_logged_in_to_as_well() {
 
 #[tokio::test]
 async fn a_hub_signed_by_a_stranger_is_refused_at_once() {
-    let (dir, stranger) = (certificates(), certificates());
+    let (dir, stranger) = (certificates(), make_certificates());
     let hub = TlsHub::start(dir.path(), "TLSv1_2");
     let mut config = hub.config(dir.path().join("builder1.pem"), stranger.path());
     config.retry = koji_session::RetryPolicy::default(); // with its minutes of patience
@@ -135,7 +142,7 @@ async fn a_hub_signed_by_a_stranger_is_refused_at_once() {
 
 #[tokio::test]
 async fn a_certificate_of_a_stranger_is_refused_by_the_hub() {
-    let (dir, stranger) = (certificates(), certificates());
+    let (dir, stranger) = (certificates(), make_certificates());
     let hub = TlsHub::start(dir.path(), "TLSv1_2");
     let error = Session::login(&hub.config(stranger.path().join("builder1.pem"), dir.path())).await.expect_err("refused");
     assert!(matches!(error, HubError::Tls { .. } | HubError::Transport { .. }), "{error:?}");
