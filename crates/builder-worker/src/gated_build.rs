@@ -92,12 +92,13 @@ pub struct Refused {
     line: u32,
     text: String,
     refusals: String,
+    blame: Blame,
     remedy: Option<String>,
 }
 
 impl Diagnose for Refused {
     fn blame(&self) -> Blame {
-        Blame::Packager
+        self.blame
     }
     fn kind(&self) -> &'static str {
         "gate-refused"
@@ -150,7 +151,7 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
         Reach::Gate { sources, lookup, cache_dir } => {
             let network = IsolatedNetwork::new(build.work_dir)?;
             let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
-            let http = reqwest::Client::builder().build().map_err(GatedBuildError::Client)?;
+            let http = reqwest::Client::builder().no_proxy().build().map_err(GatedBuildError::Client)?;
             let gate = Gate::start(listeners, GateOptions { sources, cache_dir, lookup, http }).await?;
             let injected = write_repo_files(&gate, build)?;
             let namespace = SandboxNetwork::Namespace(network.path().to_owned());
@@ -273,6 +274,7 @@ impl RunHooks for GateHooks<'_> {
             line: step.span.first_line,
             text: step.text.clone(),
             refusals: list.join("\n"),
+            blame: first.rule.blame(),
             remedy: first.remedy.clone(),
         }
         .into())

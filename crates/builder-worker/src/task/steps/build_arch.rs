@@ -125,8 +125,8 @@ pub async fn build_arch(
         (format!("provenance-{arch}.json"), format!("{:#}\n", report::json(&report))),
         (format!("provenance-{arch}.txt"), report::text(&report)),
     ];
-    if !proof.all_proven() {
-        let problems: Vec<String> = proof.problems.iter().map(|p| format!("  {p}")).collect();
+    let problems = against(&proof);
+    if !problems.is_empty() {
         for line in &problems {
             context.log.step(line);
         }
@@ -134,6 +134,20 @@ pub async fn build_arch(
     }
     context.log.step(&format!("proven: {} RPMs, all built in this Koji", proof.packages.len()));
     Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports })
+}
+
+/// What stands against pushing the image, one line each.
+///
+/// Besides what the proof itself found: an RPM that the gate did not release and that only its SIGMD5 speaks for. A rpmdb
+/// merely claims that digest, and hubs before Koji 1.36 record no other; inherited RPMs were proven with their parent.
+fn against(proof: &Proof) -> Vec<String> {
+    let claimed = proof.claimed_only().map(|p| {
+        format!(
+            "  {}: came from neither the gate nor the parent image, and nothing but the image itself says what it is",
+            p.ident.nevra()
+        )
+    });
+    proof.problems.iter().map(|p| format!("  {p}")).chain(claimed).collect()
 }
 
 fn check_size(limit: Option<u64>, built: &BuiltImage) -> Result<(), ArchError> {
