@@ -43,16 +43,23 @@ def show_command(command: list[str]) -> None:
     print(f"   {_DIM}${_END} {text if len(text) < 200 else text[:190] + ' …'}", flush=True)
 
 
-def run(command: list[str], env: Mapping[str, str] | None = None, quiet: bool = False,
-        stdin: str | None = None) -> str:
+def run(command: list[str], env: Mapping[str, str] | None = None, quiet: bool = False, stdin: str | None = None) -> str:
     """Run a command to its end and return its standard output; a failure is an error that shows the output."""
     if not quiet:
         show_command(command)
-    done = subprocess.run(command, env={**os.environ, **(env or {})}, capture_output=True, text=True, check=False,
-                          input=stdin if stdin is not None else "")
+    done = subprocess.run(
+        command,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        check=False,
+        input=stdin if stdin is not None else "",
+    )
     if done.returncode != 0:
-        raise SceneError(f"`{shlex.join(command)[:300]}` failed with status {done.returncode}:\n"
-                         + (done.stdout + done.stderr).strip()[-3000:])
+        raise SceneError(
+            f"`{shlex.join(command)[:300]}` failed with status {done.returncode}:\n"
+            + (done.stdout + done.stderr).strip()[-3000:]
+        )
     return done.stdout
 
 

@@ -30,8 +30,17 @@ def publish(scene: Scene) -> str:
     tags = [f"{version}-{release}", version, "latest"]
     layout = f"oci:{scene.distribution / 'base-image'}:{version}-{release}"
     for tag in tags:
-        acts.run([program("skopeo"), "copy", "-q", "--preserve-digests", "--dest-tls-verify=false", layout,
-                  f"docker://{scene.registry}/{REPOSITORY_NAME}:{tag}"])
+        acts.run(
+            [
+                program("skopeo"),
+                "copy",
+                "-q",
+                "--preserve-digests",
+                "--dest-tls-verify=false",
+                layout,
+                f"docker://{scene.registry}/{REPOSITORY_NAME}:{tag}",
+            ]
+        )
     upload = scene.state / "base-import"
     upload.mkdir()
     # A loadable archive of the image; skopeo would pack it to the byte the same, only slower.
@@ -61,34 +70,76 @@ def _metadata(scene: Scene, base: dict[str, dict], archive: Path, tags: list[str
     repository = f"{scene.registry}/{REPOSITORY_NAME}"
     pull = [f"{repository}@{digest}", f"{repository}:{version}-{release}"]
     now = time.time()
-    components = [{"type": "rpm", "signature": None,
-                   **{k: rpm[k] for k in ("name", "version", "release", "epoch", "arch", "sigmd5")}}
-                  for rpm in base["components"]]
+    components = [
+        {
+            "type": "rpm",
+            "signature": None,
+            **{k: rpm[k] for k in ("name", "version", "release", "epoch", "arch", "sigmd5")},
+        }
+        for rpm in base["components"]
+    ]
     return {
         "metadata_version": 0,
         "build": {
-            "name": name, "version": version, "release": release, "source": None, "owner": ADMIN,
-            "start_time": now, "end_time": now,
-            "extra": {"image": {
-                "isolated": False, "parent_images": [], "parent_image_builds": {}, "parent_build_id": None,
-                "yum_repourls": [], "media_types": [media_type],
-                "index": {"pull": pull, "tags": tags[:1], "floating_tags": tags[1:], "unique_tags": [],
-                          "digests": {media_type: digest}},
-            }, "osbs_build": {"kind": "container_build", "subtypes": [], "engine": "demo"}, "submitter": ADMIN},
+            "name": name,
+            "version": version,
+            "release": release,
+            "source": None,
+            "owner": ADMIN,
+            "start_time": now,
+            "end_time": now,
+            "extra": {
+                "image": {
+                    "isolated": False,
+                    "parent_images": [],
+                    "parent_image_builds": {},
+                    "parent_build_id": None,
+                    "yum_repourls": [],
+                    "media_types": [media_type],
+                    "index": {
+                        "pull": pull,
+                        "tags": tags[:1],
+                        "floating_tags": tags[1:],
+                        "unique_tags": [],
+                        "digests": {media_type: digest},
+                    },
+                },
+                "osbs_build": {"kind": "container_build", "subtypes": [], "engine": "demo"},
+                "submitter": ADMIN,
+            },
         },
-        "buildroots": [{
-            "id": f"{machine}-1", "host": {"os": "Linux", "arch": machine},
-            "content_generator": {"name": CONTENT_GENERATOR, "version": "demo"},
-            "container": {"type": "none", "arch": machine}, "tools": [], "components": [],
-        }],
-        "output": [{
-            "buildroot_id": f"{machine}-1", "filename": archive.name, "filesize": archive.stat().st_size,
-            "arch": machine, "checksum_type": "sha256", "checksum": _sha256(archive), "type": "docker-image",
-            "components": components,
-            "extra": {"image": {"arch": machine}, "docker": {
-                "id": base["config"]["digest"], "parent_id": None, "repositories": pull, "tags": tags,
-                "layer_sizes": [{"diff_id": base["diff_id"], "size": base["layer"]["size"]}],
-                "digests": {media_type: digest}, "config": {"config": base["container_config"]},
-            }},
-        }],
+        "buildroots": [
+            {
+                "id": f"{machine}-1",
+                "host": {"os": "Linux", "arch": machine},
+                "content_generator": {"name": CONTENT_GENERATOR, "version": "demo"},
+                "container": {"type": "none", "arch": machine},
+                "tools": [],
+                "components": [],
+            }
+        ],
+        "output": [
+            {
+                "buildroot_id": f"{machine}-1",
+                "filename": archive.name,
+                "filesize": archive.stat().st_size,
+                "arch": machine,
+                "checksum_type": "sha256",
+                "checksum": _sha256(archive),
+                "type": "docker-image",
+                "components": components,
+                "extra": {
+                    "image": {"arch": machine},
+                    "docker": {
+                        "id": base["config"]["digest"],
+                        "parent_id": None,
+                        "repositories": pull,
+                        "tags": tags,
+                        "layer_sizes": [{"diff_id": base["diff_id"], "size": base["layer"]["size"]}],
+                        "digests": {media_type: digest},
+                        "config": {"config": base["container_config"]},
+                    },
+                },
+            }
+        ],
     }

@@ -42,8 +42,14 @@ def follow(scene: Scene, task_id: int) -> None:
     """Print the task's logs as they grow, until it ends (`koji watch-logs`)."""
     watch = ["watch-logs", str(task_id)]
     acts.show_command(["koji", *watch])
-    with subprocess.Popen(command(scene, watch, PACKAGER), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, text=True, errors="replace") as child:
+    with subprocess.Popen(
+        command(scene, watch, PACKAGER),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as child:
         assert child.stdout
         for line in child.stdout:
             acts.say("| " + line.rstrip()[:180])
@@ -52,15 +58,19 @@ def follow(scene: Scene, task_id: int) -> None:
 def outcome(scene: Scene, task_id: int) -> BuildTask:
     """Wait for the task's end and read its result."""
     # The exit status is 1 for a failed task, which is an outcome here and no error.
-    subprocess.run(command(scene, ["watch-task", "--quiet", str(task_id)], PACKAGER), stdin=subprocess.DEVNULL,
-                   capture_output=True, check=False)
+    subprocess.run(
+        command(scene, ["watch-task", "--quiet", str(task_id)], PACKAGER),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
     info = call(scene, "getTaskInfo", task_id)
     assert isinstance(info, dict)
     if info["state"] == CLOSED:
         result = call(scene, "getTaskResult", task_id)
         assert isinstance(result, dict)
         return BuildTask(task_id, True, result, "")
-    fault = call(scene, "getTaskResult", task_id, None, False)
+    fault = call(scene, "getTaskResult", task_id, False)
     text = str(fault.get("faultString")) if isinstance(fault, dict) else str(fault)
     return BuildTask(task_id, False, {}, text)
 

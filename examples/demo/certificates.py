@@ -22,11 +22,43 @@ def _openssl(arguments: list[str], directory: Path) -> None:
 
 
 def _issue(name: str, serial: int, directory: Path) -> None:
-    _openssl(["req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/O=demo/CN={name}", "-keyout", f"{name}.key",
-              "-out", f"{name}.csr"], directory)
+    _openssl(
+        [
+            "req",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-subj",
+            f"/O=demo/CN={name}",
+            "-keyout",
+            f"{name}.key",
+            "-out",
+            f"{name}.csr",
+        ],
+        directory,
+    )
     (directory / f"{name}.ext").write_text(f"subjectAltName=DNS:localhost,DNS:{name},IP:127.0.0.1\n")
-    _openssl(["x509", "-req", "-in", f"{name}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-set_serial", str(serial),
-              "-days", "30", "-extfile", f"{name}.ext", "-out", f"{name}.crt"], directory)
+    _openssl(
+        [
+            "x509",
+            "-req",
+            "-in",
+            f"{name}.csr",
+            "-CA",
+            "ca.crt",
+            "-CAkey",
+            "ca.key",
+            "-set_serial",
+            str(serial),
+            "-days",
+            "30",
+            "-extfile",
+            f"{name}.ext",
+            "-out",
+            f"{name}.crt",
+        ],
+        directory,
+    )
     pem = directory / f"{name}.pem"
     pem.touch(mode=0o600)
     pem.write_text((directory / f"{name}.crt").read_text() + (directory / f"{name}.key").read_text())
@@ -37,7 +69,25 @@ def _issue(name: str, serial: int, directory: Path) -> None:
 def make(scene: Scene) -> None:
     """Fill `ca/`. The keys are for this scene only and expire in a month."""
     scene.ca.mkdir(parents=True)
-    _openssl(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/O=demo/CN=demo CA",
-              "-addext", "keyUsage=critical,keyCertSign,cRLSign", "-keyout", "ca.key", "-out", "ca.crt"], scene.ca)
+    _openssl(
+        [
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "30",
+            "-subj",
+            "/O=demo/CN=demo CA",
+            "-addext",
+            "keyUsage=critical,keyCertSign,cRLSign",
+            "-keyout",
+            "ca.key",
+            "-out",
+            "ca.crt",
+        ],
+        scene.ca,
+    )
     with ThreadPoolExecutor() as pool:
         list(pool.map(lambda pair: _issue(pair[1], pair[0] + 2, scene.ca), enumerate(NAMES)))

@@ -30,10 +30,25 @@ def start(scene: Scene) -> None:
     hub = scene.hub_dir
     hub.mkdir(parents=True)
     config = hub / "devhub.conf"
-    config.write_text(CONFIG.format(
-        hub=hub, kojidir=scene.kojidir, port=scene.port("hub_http"), ssl_port=scene.port("hub_https"), ca=scene.ca,
-        plugins=hub_plugin.PLUGINS, admin=ADMIN, policy=hub_plugin.policy_section()))
-    service = processes.start(scene, "hub", [sys.executable, "-m", "devhub", "--config", str(config)], {
-        "PYTHONPATH": f"{REPOSITORY / 'python'}:{hub_plugin.extension().parent}",
-        "CONTAINERBUILD_HUB_CONF": str(hub_plugin.write_config(scene))})
+    config.write_text(
+        CONFIG.format(
+            hub=hub,
+            kojidir=scene.kojidir,
+            port=scene.port("hub_http"),
+            ssl_port=scene.port("hub_https"),
+            ca=scene.ca,
+            plugins=hub_plugin.PLUGINS,
+            admin=ADMIN,
+            policy=hub_plugin.policy_section(),
+        )
+    )
+    service = processes.start(
+        scene,
+        "hub",
+        [sys.executable, "-m", "devhub", "--config", str(config)],
+        {
+            "PYTHONPATH": f"{REPOSITORY / 'python'}:{hub_plugin.extension().parent}",
+            "CONTAINERBUILD_HUB_CONF": str(hub_plugin.write_config(scene)),
+        },
+    )
     processes.wait_until(scene, service, (hub / "ready.json").exists)

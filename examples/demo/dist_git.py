@@ -14,16 +14,26 @@ TREES = REPOSITORY / "examples/dist-git"
 BRANCH = "f40"
 # Fixed author and date: the same tree gives the same commit on every machine. No configuration of the caller's is read.
 _ENVIRONMENT = {
-    "GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_SYSTEM": "/dev/null",
-    "GIT_AUTHOR_NAME": "Packager", "GIT_AUTHOR_EMAIL": "packager@example.com",
-    "GIT_COMMITTER_NAME": "Packager", "GIT_COMMITTER_EMAIL": "packager@example.com",
-    "GIT_AUTHOR_DATE": "1710000000 +0000", "GIT_COMMITTER_DATE": "1710000000 +0000",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_AUTHOR_NAME": "Packager",
+    "GIT_AUTHOR_EMAIL": "packager@example.com",
+    "GIT_COMMITTER_NAME": "Packager",
+    "GIT_COMMITTER_EMAIL": "packager@example.com",
+    "GIT_AUTHOR_DATE": "1710000000 +0000",
+    "GIT_COMMITTER_DATE": "1710000000 +0000",
 }
 
 
 def _git(arguments: list[str], cwd: Path) -> str:
-    done = subprocess.run(["git", *arguments], cwd=cwd, capture_output=True, text=True, check=False,
-                          env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(cwd), **_ENVIRONMENT})
+    done = subprocess.run(
+        ["git", *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(cwd), **_ENVIRONMENT},
+    )
     if done.returncode != 0:
         raise SceneError(f"git {arguments[0]} failed in {cwd}: {done.stderr.strip()[-500:]}")
     return done.stdout.strip()
@@ -59,9 +69,20 @@ def start(scene: Scene) -> list[str]:
     for name in names:
         create(scene, name, TREES / name)
     base = scene.state / "dist-git"
-    service = processes.start(scene, "dist-git", [
-        program("git"), "daemon", "--reuseaddr", "--export-all", "--listen=127.0.0.1",
-        f"--port={scene.port('dist_git')}", f"--base-path={base}", str(base)],
-        {**_ENVIRONMENT, "HOME": str(scene.state)})
+    service = processes.start(
+        scene,
+        "dist-git",
+        [
+            program("git"),
+            "daemon",
+            "--reuseaddr",
+            "--export-all",
+            "--listen=127.0.0.1",
+            f"--port={scene.port('dist_git')}",
+            f"--base-path={base}",
+            str(base),
+        ],
+        {**_ENVIRONMENT, "HOME": str(scene.state)},
+    )
     processes.wait_until(scene, service, lambda: processes.answers(scene.port("dist_git")))
     return names

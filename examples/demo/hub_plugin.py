@@ -14,10 +14,16 @@ PLUGINS = REPOSITORY / "koji-plugin/hub"
 
 # Policy name → rules, as in hub.conf's [policy]. Fedora's rules look the same; theirs match source.fedoraproject.org.
 POLICIES = {
-    "channel": ["has req_channel :: req", "is_child_task :: parent", "method newRepo :: use createrepo",
-                "all :: use default"],
-    "build_from_scm": ["match scm_repository /container/* :: allow",
-                       "all :: deny only repositories below /container may be built"],
+    "channel": [
+        "has req_channel :: req",
+        "is_child_task :: parent",
+        "method newRepo :: use createrepo",
+        "all :: use default",
+    ],
+    "build_from_scm": [
+        "match scm_repository /container/* :: allow",
+        "all :: deny only repositories below /container may be built",
+    ],
 }
 
 

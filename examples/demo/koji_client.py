@@ -23,9 +23,16 @@ poll_interval = 1
 
 def write_config(scene: Scene, user: str) -> None:
     """The client's configuration for `user`, with our CLI plugin."""
-    scene.koji_conf(user).write_text(CONFIG.format(
-        hub_url=scene.hub_url, web_url=scene.web_url, top_url=scene.top_url, ca=scene.ca, user=user,
-        plugins=REPOSITORY / "koji-plugin/cli"))
+    scene.koji_conf(user).write_text(
+        CONFIG.format(
+            hub_url=scene.hub_url,
+            web_url=scene.web_url,
+            top_url=scene.top_url,
+            ca=scene.ca,
+            user=user,
+            plugins=REPOSITORY / "koji-plugin/cli",
+        )
+    )
 
 
 def command(scene: Scene, arguments: list[str], user: str = ADMIN) -> list[str]:

@@ -32,10 +32,12 @@ def tags_and_target(scene: Scene) -> None:
     """Five tags, one build target."""
     arch = os.uname().machine
     together(scene, ["add-tag", TAG], ["add-tag", CONTAINER_TAG], ["add-user", PACKAGER])
-    together(scene,
-             ["add-tag", "--parent", TAG, "--arches", arch, BUILD_TAG],
-             ["add-tag", "--parent", CONTAINER_TAG, "--arches", arch, CONTAINER_BUILD_TAG],
-             ["add-tag", "--parent", CONTAINER_TAG, DEST_TAG])
+    together(
+        scene,
+        ["add-tag", "--parent", TAG, "--arches", arch, BUILD_TAG],
+        ["add-tag", "--parent", CONTAINER_TAG, "--arches", arch, CONTAINER_BUILD_TAG],
+        ["add-tag", "--parent", CONTAINER_TAG, DEST_TAG],
+    )
     koji(scene, "add-target", TARGET, CONTAINER_BUILD_TAG, DEST_TAG)
 
 
@@ -58,10 +60,12 @@ def hosts_and_permissions(scene: Scene) -> None:
 def packages(scene: Scene, containers: list[str]) -> None:
     """Package lists: every RPM package in f40, the base image's, and the containers packagers may build."""
     names = sorted({str(rpm["name"]) for rpm in facts(scene)["rpms"]})  # type: ignore[index,attr-defined]
-    together(scene,
-             ["add-pkg", "--owner", ADMIN, TAG, *names],
-             ["add-pkg", "--owner", ADMIN, CONTAINER_TAG, BASE_PACKAGE],
-             ["add-pkg", "--owner", PACKAGER, DEST_TAG, *containers])
+    together(
+        scene,
+        ["add-pkg", "--owner", ADMIN, TAG, *names],
+        ["add-pkg", "--owner", ADMIN, CONTAINER_TAG, BASE_PACKAGE],
+        ["add-pkg", "--owner", PACKAGER, DEST_TAG, *containers],
+    )
 
 
 def import_rpms(scene: Scene) -> None:
@@ -91,7 +95,8 @@ def _import(scene: Scene, files: list[Path]) -> None:
 
 def content_repo(scene: Scene) -> None:
     """Have the repo of f40-build made: that is where RUN instructions install from."""
-    koji(scene, "regen-repo", "--wait", BUILD_TAG)
+    # Minutes; without kojira or a builder the request would be waited for until tomorrow.
+    koji(scene, "regen-repo", "--wait", "--timeout", "3", BUILD_TAG)
     repo = koji_client.call(scene, "getRepo", BUILD_TAG)
     assert isinstance(repo, dict)
     acts.say(f"repo {repo['id']}: {scene.top_url}/repos/{BUILD_TAG}/{repo['id']}/{os.uname().machine}/")

@@ -43,14 +43,22 @@ def _record(scene: Scene, name: str) -> Path:
     return scene.state / "run" / f"{name}.json"
 
 
-def start(scene: Scene, name: str, command: list[str], env: Mapping[str, str] | None = None,
-          cwd: Path | None = None) -> Service:
+def start(
+    scene: Scene, name: str, command: list[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Service:
     """Start a service in the background; its output goes to logs/NAME.log."""
     scene.logs.mkdir(parents=True, exist_ok=True)
     _record(scene, name).parent.mkdir(exist_ok=True)
     with (scene.logs / f"{name}.log").open("ab") as log:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=cwd,
-                                 env={**os.environ, **(env or {})}, start_new_session=True)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=cwd,
+            env={**os.environ, **(env or {})},
+            start_new_session=True,
+        )
     began = start_time(child.pid)
     if began is None:
         raise SceneError(f"{name} ended at once: {log_tail(scene, name)}")

@@ -16,10 +16,30 @@ from .real_hub_config import APACHE, HUB, HUB_WSGI, SQL, WEB, WEB_WSGI
 from .scene import ADMIN, Scene, SceneError
 
 # What kojihub, kojiweb, kojid and kojira import beyond Debian's Python.
-REQUIREMENTS = ["psycopg2-binary", "defusedxml", "requests", "requests-gssapi", "python-dateutil", "six", "CT3",
-                "python-multilib", "jinja2"]
-APACHE_MODULES = ["mpm_prefork", "authn_core", "authz_core", "alias", "autoindex", "dir", "mime", "env", "ssl",
-                  "socache_shmcb", "wsgi"]
+REQUIREMENTS = [
+    "psycopg2-binary",
+    "defusedxml",
+    "requests",
+    "requests-gssapi",
+    "python-dateutil",
+    "six",
+    "CT3",
+    "python-multilib",
+    "jinja2",
+]
+APACHE_MODULES = [
+    "mpm_prefork",
+    "authn_core",
+    "authz_core",
+    "alias",
+    "autoindex",
+    "dir",
+    "mime",
+    "env",
+    "ssl",
+    "socache_shmcb",
+    "wsgi",
+]
 _SERVER_USERS = ["www-data", "postgres"]
 
 
@@ -49,8 +69,10 @@ def _check_readable(scene: Scene) -> None:
         for path in (scene.state, scene.koji_src, hub_plugin.PLUGINS):
             test = ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "test", "-r", str(path)]
             if subprocess.run(test, check=False).returncode != 0:
-                raise SceneError(f"user {user} cannot read {path}: a real hub needs the repository, KOJI_SRC and the "
-                                 "state directory (--state) outside of private home directories")
+                raise SceneError(
+                    f"user {user} cannot read {path}: a real hub needs the repository, KOJI_SRC and the "
+                    "state directory (--state) outside of private home directories"
+                )
 
 
 def _postgres(scene: Scene) -> None:
@@ -61,12 +83,36 @@ def _postgres(scene: Scene) -> None:
     as_postgres = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--"]
     acts.run([*as_postgres, str(binaries / "initdb"), "-D", str(data), "-A", "trust", "-U", "postgres"], quiet=True)
     sockets = scene.hub_dir / "run"
-    service = processes.start(scene, "postgresql", [
-        *as_postgres, str(binaries / "postgres"), "-D", str(data), "-p", port, "-k", str(sockets),
-        "-c", "listen_addresses=", "-c", "fsync=off", "-c", "synchronous_commit=off"], cwd=data)
+    service = processes.start(
+        scene,
+        "postgresql",
+        [
+            *as_postgres,
+            str(binaries / "postgres"),
+            "-D",
+            str(data),
+            "-p",
+            port,
+            "-k",
+            str(sockets),
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "fsync=off",
+            "-c",
+            "synchronous_commit=off",
+        ],
+        cwd=data,
+    )
     psql = ["psql", "-q", "-v", "ON_ERROR_STOP=1", "-h", str(sockets), "-p", port]
-    processes.wait_until(scene, service, lambda: subprocess.run(
-        [*psql, "-U", "postgres", "-c", "select 1"], capture_output=True, check=False).returncode == 0)
+    processes.wait_until(
+        scene,
+        service,
+        lambda: (
+            subprocess.run([*psql, "-U", "postgres", "-c", "select 1"], capture_output=True, check=False).returncode
+            == 0
+        ),
+    )
     acts.run([*psql, "-U", "postgres", "-c", "create user koji", "-c", "create database koji owner koji"], quiet=True)
     schema = f"{scene.koji_src}/schemas/schema.sql"
     acts.run([*psql, "-U", "koji", "-f", schema, "koji"], quiet=True)
@@ -91,8 +137,11 @@ def start(scene: Scene) -> None:
     hub.mkdir(parents=True)
     _check_readable(scene)
     _make_interpreter(scene)
-    for directory in ("run", "hub.conf.d", *(f"kojidir/{d}" for d in ("packages", "repos", "work", "scratch",
-                                                                      "repos-dist"))):
+    for directory in (
+        "run",
+        "hub.conf.d",
+        *(f"kojidir/{d}" for d in ("packages", "repos", "work", "scratch", "repos-dist")),
+    ):
         (hub / directory).mkdir(parents=True)
     for directory in [hub / "kojidir", *(hub / "kojidir").iterdir()]:
         shutil.chown(directory, "www-data")
@@ -100,16 +149,35 @@ def start(scene: Scene) -> None:
     hub_plugin.write_config(scene)
     _postgres(scene)
     values = {
-        "hub": hub, "ca": scene.ca, "koji_src": scene.koji_src, "kojidir": scene.kojidir, "lib": _library(scene),
-        "plugins": hub_plugin.PLUGINS, "policy": hub_plugin.policy_section(), "venv": interpreter(scene).parent.parent,
-        "port": scene.port("hub_http"), "ssl_port": scene.port("hub_https"), "db_port": scene.port("database"),
-        "web_url": scene.web_url, "hub_url": f"http://localhost:{scene.port('hub_http')}/kojihub",
-        "top_url": scene.top_url, "log": scene.logs / "httpd-error.log",
+        "hub": hub,
+        "ca": scene.ca,
+        "koji_src": scene.koji_src,
+        "kojidir": scene.kojidir,
+        "lib": _library(scene),
+        "plugins": hub_plugin.PLUGINS,
+        "policy": hub_plugin.policy_section(),
+        "venv": interpreter(scene).parent.parent,
+        "port": scene.port("hub_http"),
+        "ssl_port": scene.port("hub_https"),
+        "db_port": scene.port("database"),
+        "web_url": scene.web_url,
+        "hub_url": f"http://localhost:{scene.port('hub_http')}/kojihub",
+        "top_url": scene.top_url,
+        "log": scene.logs / "httpd-error.log",
         "modules": "\n".join(f"LoadModule {m}_module /usr/lib/apache2/modules/mod_{m}.so" for m in APACHE_MODULES),
     }
-    for name, template in (("hub.conf", HUB), ("web.conf", WEB), ("hub.wsgi", HUB_WSGI), ("web.wsgi", WEB_WSGI),
-                           ("apache.conf", APACHE)):
+    for name, template in (
+        ("hub.conf", HUB),
+        ("web.conf", WEB),
+        ("hub.wsgi", HUB_WSGI),
+        ("web.wsgi", WEB_WSGI),
+        ("apache.conf", APACHE),
+    ):
         (hub / name).write_text(template.format(**values))
-    service = processes.start(scene, "hub", ["apache2", "-f", str(hub / "apache.conf"), "-D", "FOREGROUND"],
-                              {"APACHE_RUN_DIR": str(hub / "run")})
+    service = processes.start(
+        scene,
+        "hub",
+        ["apache2", "-f", str(hub / "apache.conf"), "-D", "FOREGROUND"],
+        {"APACHE_RUN_DIR": str(hub / "run")},
+    )
     processes.wait_until(scene, service, lambda: processes.answers(scene.port("hub_https")))

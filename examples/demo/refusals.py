@@ -34,6 +34,11 @@ def refusals(scene: Scene) -> None:
         _refused_at_once(scene, "an unknown target", ["--git-branch", "f40", "f40-containr-candidate", url])
         _refused_at_once(scene, "a source without a commit", ["--git-branch", "f40", TARGET, url.partition("#")[0]])
         _refused_at_once(scene, "no branch", [TARGET, url])
+        # The client lets these pass; the hub plugin refuses them.
+        bare = url.replace("git://", "https://")
+        _refused_at_once(scene, "a source Koji has no name for", ["--git-branch", "f40", TARGET, bare])
+        both = ["--git-branch", "f40", "--scratch", "--isolated", TARGET, url]
+        _refused_at_once(scene, "two kinds of build at once", both)
     for name, words in FAILING.items():
         with acts.act(f"6. Refused: {name}"):
             done = outcome(scene, submit(scene, name))
@@ -50,8 +55,9 @@ def refusals(scene: Scene) -> None:
 def _refused_at_once(scene: Scene, what: str, arguments: list[str]) -> None:
     shown = ["container-build", *arguments]
     acts.show_command(["koji", *shown])
-    done = subprocess.run(command(scene, shown, PACKAGER), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        command(scene, shown, PACKAGER), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+    )
     if done.returncode == 0 or "Created task" in done.stdout:
         raise SceneError(f"{what} was accepted:\n{done.stdout}")
     acts.say(done.stderr.strip().splitlines()[-1])

@@ -40,8 +40,15 @@ check_external_repos = no
 
 def start(scene: Scene) -> None:
     """Start both; they poll every second."""
-    values = {"hub_url": scene.hub_url, "top_url": scene.top_url, "kojidir": scene.kojidir, "hub": scene.hub_dir,
-              "ca": scene.ca, "host": REPO_HOST, "logs": scene.logs}
+    values = {
+        "hub_url": scene.hub_url,
+        "top_url": scene.top_url,
+        "kojidir": scene.kojidir,
+        "hub": scene.hub_dir,
+        "ca": scene.ca,
+        "host": REPO_HOST,
+        "logs": scene.logs,
+    }
     for directory in ("kojid-work", "kojid-mock", "kojid-etc/mock/koji"):
         (scene.hub_dir / directory).mkdir(parents=True, exist_ok=True)
     environment = {"PYTHONPATH": str(scene.koji_src)}
@@ -50,12 +57,31 @@ def start(scene: Scene) -> None:
     # kojid lists /etc/mock/koji at every check-in. It gets one in a mount namespace of its own, so that nothing is
     # written to this machine's /etc.
     private_etc = f'mount -t overlay -o lowerdir="{scene.hub_dir}/kojid-etc":/etc overlay /etc && exec "$0" "$@"'
-    processes.start(scene, "kojid", [
-        program("unshare"), "--mount", "--propagation", "private", "sh", "-c", private_etc,
-        *_command(scene, "kojid", "builder/kojid")], environment)
+    processes.start(
+        scene,
+        "kojid",
+        [
+            program("unshare"),
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            private_etc,
+            *_command(scene, "kojid", "builder/kojid"),
+        ],
+        environment,
+    )
     processes.start(scene, "kojira", _command(scene, "kojira", "util/kojira"), environment)
 
 
 def _command(scene: Scene, name: str, source: str) -> list[str]:
-    return [str(interpreter(scene)), f"{scene.koji_src}/{source}", "-c", str(scene.hub_dir / f"{name}.conf"), "--fg",
-            "--force-lock", "--verbose"]
+    return [
+        str(interpreter(scene)),
+        f"{scene.koji_src}/{source}",
+        "-c",
+        str(scene.hub_dir / f"{name}.conf"),
+        "--fg",
+        "--force-lock",
+        "--verbose",
+    ]

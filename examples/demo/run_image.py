@@ -17,15 +17,23 @@ from . import acts, processes
 from .scene import Scene, SceneError, program
 
 NAME = "demo-webserver"
-CAPABILITIES = ["CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FOWNER", "CAP_SETGID", "CAP_SETUID", "CAP_NET_BIND_SERVICE",
-                "CAP_KILL"]
+CAPABILITIES = [
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FOWNER",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_KILL",
+]
 # crun refuses machines where cgroup v2 is mounted beside v1 ("hybrid"): hide the v2 mount from it, in a mount
 # namespace of its own.
-_HYBRID_CURE = ('if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec "$0" "$@"')
+_HYBRID_CURE = 'if mountpoint -q /sys/fs/cgroup/unified; then umount /sys/fs/cgroup/unified; fi; exec "$0" "$@"'
 
 
 def unpack(layout: Path, root: Path) -> dict[str, object]:
     """Unpack all layers of the only image in an OCI layout; returns the image configuration."""
+
     def blob(digest: str) -> Path:
         return layout / "blobs" / digest.replace(":", "/")
 
@@ -69,18 +77,34 @@ def runtime_config(image: dict[str, object], bundle: Path) -> dict[str, object]:
     spec = json.loads((bundle / "config.json").read_text())
     config = image.get("config") or {}
     assert isinstance(config, dict)
-    spec["process"].update({
-        "terminal": False, "args": [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])],
-        "env": config.get("Env") or [], "cwd": config.get("WorkingDir") or "/", "rlimits": [],
-        "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),
-    })
+    spec["process"].update(
+        {
+            "terminal": False,
+            "args": [*(config.get("Entrypoint") or []), *(config.get("Cmd") or [])],
+            "env": config.get("Env") or [],
+            "cwd": config.get("WorkingDir") or "/",
+            "rlimits": [],
+            "capabilities": dict.fromkeys(("bounding", "effective", "permitted"), CAPABILITIES),
+        }
+    )
     spec["root"]["readonly"] = False
     return spec
 
 
 def _crun(scene: Scene, *arguments: str) -> list[str]:
-    return [program("unshare"), "--mount", "--propagation", "private", "sh", "-c", _HYBRID_CURE, program("crun"),
-            "--root", str(scene.state / "crun"), *arguments]
+    return [
+        program("unshare"),
+        "--mount",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        _HYBRID_CURE,
+        program("crun"),
+        "--root",
+        str(scene.state / "crun"),
+        *arguments,
+    ]
 
 
 def answer(scene: Scene, reference: str, port: int) -> str:
@@ -88,13 +112,15 @@ def answer(scene: Scene, reference: str, port: int) -> str:
     bundle, layout = scene.state / "run-image", scene.state / "pulled-image"
     for directory in (bundle, layout):
         shutil.rmtree(directory, ignore_errors=True)
-    acts.run([program("skopeo"), "copy", "-q", "--src-tls-verify=false", f"docker://{reference}",
-              f"oci:{layout}:image"])
+    acts.run(
+        [program("skopeo"), "copy", "-q", "--src-tls-verify=false", f"docker://{reference}", f"oci:{layout}:image"]
+    )
     image = unpack(layout, bundle / "rootfs")
     (bundle / "config.json").write_text(json.dumps(runtime_config(image, bundle)))
     pid_file = bundle / "pid"
-    service = processes.start(scene, NAME, _crun(
-        scene, "run", "--bundle", str(bundle), "--pid-file", str(pid_file), NAME))
+    service = processes.start(
+        scene, NAME, _crun(scene, "run", "--bundle", str(bundle), "--pid-file", str(pid_file), NAME)
+    )
     try:
         page = ""
 
@@ -117,8 +143,12 @@ def _get(pid_file: Path, port: int) -> str:
     if not pid or not os.path.exists(f"/proc/{pid}/ns/net"):
         return ""
     code = f"import urllib.request as u; print(u.urlopen('http://127.0.0.1:{port}/', timeout=5).read().decode())"
-    done = subprocess.run([program("nsenter"), f"--net=/proc/{pid}/ns/net", sys.executable, "-c", code],
-                          capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program("nsenter"), f"--net=/proc/{pid}/ns/net", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0 and "refused" not in done.stderr and "unreachable" not in done.stderr:
         raise SceneError(f"the container's server does not answer: {done.stderr.strip()[-300:]}")
     return done.stdout if done.returncode == 0 else ""

@@ -122,8 +122,11 @@ def check_ports(scene: Scene) -> None:
             except OSError as error:
                 taken.append(f"{scene.port(service)} ({service}: {error.strerror})")
     if taken:
-        raise SceneError("these ports are not free on 127.0.0.1: " + ", ".join(taken)
-                         + "; choose others with --base-port N or DEMO_BASE_PORT=N")
+        raise SceneError(
+            "these ports are not free on 127.0.0.1: "
+            + ", ".join(taken)
+            + "; choose others with --base-port N or DEMO_BASE_PORT=N"
+        )
 
 
 def program(name: str) -> str:

@@ -99,12 +99,12 @@ Everything is running:
    web pages   {scene.web_url}
    files       {scene.top_url}
    registry    {scene.registry}
-   dist-git    git://127.0.0.1:{scene.port('dist_git')}/container/   (bare repositories: {scene.state}/dist-git)
+   dist-git    git://127.0.0.1:{scene.port("dist_git")}/container/   (bare repositories: {scene.state}/dist-git)
    worker      host builder1, configuration {scene.state}/worker.toml
    logs        {scene.logs}
 
 Try next:
    1. a scratch build:      {client} container-build --scratch --git-branch f40 {TARGET} '{url}'
    2. what the build holds: {client} list-tagged {DEST_TAG}
-   3. change it yourself:   git clone git://127.0.0.1:{scene.port('dist_git')}/container/webserver && cd webserver
+   3. change it yourself:   git clone git://127.0.0.1:{scene.port("dist_git")}/container/webserver && cd webserver
 Stop everything: make demo-down""")

@@ -30,7 +30,7 @@ insecure = ["{registry}"]
 aliases = [{{ prefix = "{registry_name}", location = "{registry}" }}]
 
 [scm]
-allowed = "127.0.0.1:/container/*"
+allowed = "127.0.0.1*:/container/*"
 
 # What RUN instructions of builds for this target are offered. The gate releases of it what Koji has built: the two
 # last ones are here to show what it refuses.
@@ -57,10 +57,21 @@ def binary() -> Path:
 def write_config(scene: Scene) -> Path:
     """The worker's TOML file."""
     config = scene.state / "worker.toml"
-    config.write_text(CONFIG.format(
-        hub_url=scene.hub_url, top_url=scene.top_url, ca=scene.ca, host=WORKER_HOST, state=scene.state,
-        registry=scene.registry, registry_name=REGISTRY_NAME, target=TARGET, build_tag=BUILD_TAG,
-        mirror=scene.mirror_url, content_generator=CONTENT_GENERATOR))
+    config.write_text(
+        CONFIG.format(
+            hub_url=scene.hub_url,
+            top_url=scene.top_url,
+            ca=scene.ca,
+            host=WORKER_HOST,
+            state=scene.state,
+            registry=scene.registry,
+            registry_name=REGISTRY_NAME,
+            target=TARGET,
+            build_tag=BUILD_TAG,
+            mirror=scene.mirror_url,
+            content_generator=CONTENT_GENERATOR,
+        )
+    )
     return config
 
 
@@ -73,8 +84,9 @@ def start(scene: Scene) -> processes.Service:
     def checked_in() -> bool:
         host = call(scene, "getHost", WORKER_HOST)
         updated = call(scene, "getLastHostUpdate", WORKER_HOST, True)
-        return bool(isinstance(host, dict) and host["ready"] and isinstance(updated, (int, float))
-                    and updated >= began - 1)
+        return bool(
+            isinstance(host, dict) and host["ready"] and isinstance(updated, (int, float)) and updated >= began - 1
+        )
 
     processes.wait_until(scene, service, checked_in)
     acts.say(f"host {WORKER_HOST} is ready (log: {scene.logs / 'worker.log'})")

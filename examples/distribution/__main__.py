@@ -30,8 +30,14 @@ def main() -> int:
         return 2
     try:
         print(steps.make())
-    except (ArchiveError, BaseRootError, ClosureError, RpmBuildError, SigningError,
-            subprocess.CalledProcessError) as error:
+    except (
+        ArchiveError,
+        BaseRootError,
+        ClosureError,
+        RpmBuildError,
+        SigningError,
+        subprocess.CalledProcessError,
+    ) as error:
         print(f"cannot make the distribution: {error}", file=sys.stderr)
         return 1
     return 0

@@ -36,8 +36,22 @@ def install(repository: Path, gpg_key: Path, root: Path, home: Path) -> None:
         "[main]\ngpgcheck=1\ninstall_weak_deps=0\nkeepcache=0\nplugins=0\nreposdir=/nonexistent\n"
         f"[demo]\nname=demo\nbaseurl=file://{repository}\ngpgkey=file://{gpg_key}\n"
     )
-    _run(["dnf", "-y", "-q", "-c", str(configuration), "--installroot", str(root), "--releasever", RELEASEVER,
-          "install", *BASE_IMAGE], home)
+    _run(
+        [
+            "dnf",
+            "-y",
+            "-q",
+            "-c",
+            str(configuration),
+            "--installroot",
+            str(root),
+            "--releasever",
+            RELEASEVER,
+            "install",
+            *BASE_IMAGE,
+        ],
+        home,
+    )
     for path in _LEAVINGS:
         for child in (root / path).iterdir() if (root / path).is_dir() else []:
             if child.is_dir() and not child.is_symlink():
@@ -54,8 +68,17 @@ def _rows(text: str) -> list[dict[str, object]]:
     for line in sorted(filter(None, text.splitlines())):
         name, version, release, epoch, arch, sigmd5, size = line.split("\t")
         if name != "gpg-pubkey":
-            rows.append({"name": name, "version": version, "release": release, "arch": arch, "sigmd5": sigmd5,
-                         "epoch": None if epoch == "(none)" else int(epoch), "size": int(size)})
+            rows.append(
+                {
+                    "name": name,
+                    "version": version,
+                    "release": release,
+                    "arch": arch,
+                    "sigmd5": sigmd5,
+                    "epoch": None if epoch == "(none)" else int(epoch),
+                    "size": int(size),
+                }
+            )
     return rows
 
 

@@ -12,8 +12,20 @@ RELEASEVER = "40"
 
 # The base image: a shell, the usual tools, and a package manager that works.
 BASE_IMAGE = [
-    "filesystem", "demo-release", "bash", "coreutils", "sed", "grep", "findutils", "gzip", "tar", "mawk",
-    "libc-bin", "ncurses-base", "rpm", "dnf",
+    "filesystem",
+    "demo-release",
+    "bash",
+    "coreutils",
+    "sed",
+    "grep",
+    "findutils",
+    "gzip",
+    "tar",
+    "mawk",
+    "libc-bin",
+    "ncurses-base",
+    "rpm",
+    "dnf",
 ]
 
 # What a Dockerfile can install on top.
@@ -25,18 +37,55 @@ OWN_PACKAGES = ["filesystem", "demo-release"]
 # Debian's own packaging machinery, and what only it or a desktop needs. Dependencies on these are dropped, because
 # the RPM database, `filesystem` and the plain files below take their place.
 DROPPED = {
-    "adduser", "base-files", "base-passwd", "debconf", "debconf-2.0", "debugedit", "default-dbus-system-bus",
-    "dbus", "dpkg", "gnupg", "init-system-helpers", "install-info", "libpam-modules", "libpam-modules-bin",
-    "libpam-runtime", "lsb-base", "media-types", "mime-support", "perl", "perl-base", "sysvinit-utils", "tzdata",
-    "ucf", "usrmerge",
+    "adduser",
+    "base-files",
+    "base-passwd",
+    "debconf",
+    "debconf-2.0",
+    "debugedit",
+    "default-dbus-system-bus",
+    "dbus",
+    "dpkg",
+    "gnupg",
+    "init-system-helpers",
+    "install-info",
+    "libpam-modules",
+    "libpam-modules-bin",
+    "libpam-runtime",
+    "lsb-base",
+    "media-types",
+    "mime-support",
+    "perl",
+    "perl-base",
+    "sysvinit-utils",
+    "tzdata",
+    "ucf",
+    "usrmerge",
 }
 
 # A package's files below these directories are left out: an image has no readers for them.
 UNWANTED = [
-    "usr/share/man/", "usr/share/info/", "usr/share/locale/", "usr/share/lintian/", "usr/share/doc-base/",
-    "usr/share/bug/", "usr/share/gtk-doc/", "usr/share/bash-completion/", "usr/share/zsh/", "usr/share/applications/",
-    "usr/share/pixmaps/", "usr/share/menu/", "usr/share/icons/", "etc/init.d/", "etc/logrotate.d/", "etc/ufw/",
-    "usr/lib/systemd/", "etc/cron.d/", "etc/cron.daily/", "usr/share/vim/", "usr/share/gdb/",
+    "usr/share/man/",
+    "usr/share/info/",
+    "usr/share/locale/",
+    "usr/share/lintian/",
+    "usr/share/doc-base/",
+    "usr/share/bug/",
+    "usr/share/gtk-doc/",
+    "usr/share/bash-completion/",
+    "usr/share/zsh/",
+    "usr/share/applications/",
+    "usr/share/pixmaps/",
+    "usr/share/menu/",
+    "usr/share/icons/",
+    "etc/init.d/",
+    "etc/logrotate.d/",
+    "etc/ufw/",
+    "usr/lib/systemd/",
+    "etc/cron.d/",
+    "etc/cron.daily/",
+    "usr/share/vim/",
+    "usr/share/gdb/",
 ]
 
 # Symbolic links (path → target) that alternatives and other maintainer scripts would have made.
@@ -80,10 +129,27 @@ USERS = [
     ("nobody", 65534, 65534, "/nonexistent", "/usr/sbin/nologin"),
 ]
 GROUPS = [
-    ("root", 0), ("daemon", 1), ("bin", 2), ("adm", 4), ("tty", 5), ("disk", 6), ("mail", 8), ("man", 12),
-    ("kmem", 15), ("www-data", 33), ("shadow", 42), ("utmp", 43), ("staff", 50), ("users", 100), ("nogroup", 65534),
+    ("root", 0),
+    ("daemon", 1),
+    ("bin", 2),
+    ("adm", 4),
+    ("tty", 5),
+    ("disk", 6),
+    ("mail", 8),
+    ("man", 12),
+    ("kmem", 15),
+    ("www-data", 33),
+    ("shadow", 42),
+    ("utmp", 43),
+    ("staff", 50),
+    ("users", 100),
+    ("nogroup", 65534),
 ]
 
 # Debian architecture → RPM architecture and the name container images use.
-ARCHITECTURES = {"amd64": ("x86_64", "amd64"), "arm64": ("aarch64", "arm64"), "ppc64el": ("ppc64le", "ppc64le"),
-                 "s390x": ("s390x", "s390x")}
+ARCHITECTURES = {
+    "amd64": ("x86_64", "amd64"),
+    "arm64": ("aarch64", "arm64"),
+    "ppc64el": ("ppc64le", "ppc64le"),
+    "s390x": ("s390x", "s390x"),
+}

@@ -21,8 +21,9 @@ from .own_packages import BASE_DIRECTORIES, BASE_LINKS
 _MODULE = re.compile(r"usr/lib/python3(\.\d+)?/")
 
 
-def convert(package: DebianPackage, deb: Path, shipped: set[str], python: str, work: Path, home: Path,
-            output: Path) -> str:
+def convert(
+    package: DebianPackage, deb: Path, shipped: set[str], python: str, work: Path, home: Path, output: Path
+) -> str:
     """Returns the NVRA of the RPM written to `output`. `python` is the distribution's version, like `3.11`."""
     root = work / package.name / "root"
     root.mkdir(parents=True)
@@ -34,11 +35,18 @@ def convert(package: DebianPackage, deb: Path, shipped: set[str], python: str, w
         entries += compiled_modules(entries, root)
     epoch, version, release = rpm_names.split_version(package.version)
     rpm = rpm_spec.RpmPackage(
-        package.name, version, release,
+        package.name,
+        version,
+        release,
         "noarch" if package.architecture == "all" else ARCHITECTURES[package.architecture][0],
-        package.summary, epoch, package.homepage, newest,
-        ["filesystem", *rpm_names.requires(package, shipped)], rpm_names.provides(package),
-        list({e.path: e for e in entries}.values()), config,
+        package.summary,
+        epoch,
+        package.homepage,
+        newest,
+        ["filesystem", *rpm_names.requires(package, shipped)],
+        rpm_names.provides(package),
+        list({e.path: e for e in entries}.values()),
+        config,
     )
     rpm_spec.build(rpm, root, work / package.name / "rpmbuild", home, output)
     return rpm.nvra
@@ -86,8 +94,13 @@ def compiled_modules(entries: list[Entry], root: Path) -> list[Entry]:
         cached = importlib.util.cache_from_source(entry.path)
         (root / cached).parent.mkdir(exist_ok=True)
         try:
-            py_compile.compile(str(source), str(root / cached), "/" + entry.path, doraise=True,
-                               invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+            py_compile.compile(
+                str(source),
+                str(root / cached),
+                "/" + entry.path,
+                doraise=True,
+                invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH,
+            )
         except (py_compile.PyCompileError, SyntaxError, UnicodeDecodeError):
             continue  # a template or a test of bad syntax: nothing imports it
         directory = str(Path(cached).parent)

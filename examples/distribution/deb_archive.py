@@ -40,11 +40,11 @@ def members(deb: Path) -> dict[str, bytes]:
         raise ArchiveError(f"{deb.name} is not an ar archive")
     found, offset = {}, 8
     while offset + 60 <= len(data):
-        header = data[offset:offset + 60]
+        header = data[offset : offset + 60]
         if header[58:60] != b"`\n":
             raise ArchiveError(f"{deb.name}: damaged member header at byte {offset}")
         size = int(header[48:58])
-        found[header[:16].decode().strip().rstrip("/")] = data[offset + 60:offset + 60 + size]
+        found[header[:16].decode().strip().rstrip("/")] = data[offset + 60 : offset + 60 + size]
         offset += 60 + size + size % 2
     return found
 

@@ -11,8 +11,18 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
-FIELDS = ("Package", "Version", "Architecture", "Depends", "Pre-Depends", "Provides", "Description", "Homepage",
-          "Section", "Filename")
+FIELDS = (
+    "Package",
+    "Version",
+    "Architecture",
+    "Depends",
+    "Pre-Depends",
+    "Provides",
+    "Description",
+    "Homepage",
+    "Section",
+    "Filename",
+)
 _RELATION = re.compile(r"^\s*([a-z0-9][a-z0-9+.\-]*)(?::[a-z0-9]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^\s)]+)\s*\))?")
 
 
@@ -69,7 +79,10 @@ def parse_index(text: str) -> dict[str, DebianPackage]:
         if not name or name in packages:
             continue
         packages[name] = DebianPackage(
-            name, values["Version"], values.get("Architecture", "all"), values.get("Description", name),
+            name,
+            values["Version"],
+            values.get("Architecture", "all"),
+            values.get("Description", name),
             values.get("Homepage", ""),
             parse_relations(", ".join(values[k] for k in ("Pre-Depends", "Depends") if k in values)),
             [r for group in parse_relations(values.get("Provides", "")) for r in group],
@@ -89,13 +102,15 @@ class Closure:
     def __init__(self, index: dict[str, DebianPackage], dropped: set[str], own: set[str]) -> None:
         self.index, self.dropped, self.own = index, dropped, own
         self.chosen: dict[str, DebianPackage] = {}
+        self.wanted: set[str] = set()
         self.providers: dict[str, list[str]] = {}
         for package in index.values():
             for provided in package.provides:
                 self.providers.setdefault(provided.name, []).append(package.name)
 
     def resolve(self, names: list[str]) -> dict[str, DebianPackage]:
-        """Breadth first, so that an explicitly wanted package is preferred as a provider later on."""
+        """A dependency with alternatives is met by an explicitly wanted or already chosen package where there is one."""
+        self.wanted = set(names)
         queue = [(name, "the recipe") for name in names if name not in self.own]
         while queue:
             name, because = queue.pop(0)
@@ -116,7 +131,8 @@ class Closure:
         if not wanted:
             return None
         for name in wanted:
-            if name in self.chosen or any(p in self.chosen for p in self.providers.get(name, [])):
+            candidates = {name, *self.providers.get(name, [])}
+            if candidates & (self.chosen.keys() | self.wanted):
                 return None
         for name in wanted:
             if name in self.index:
@@ -132,8 +148,14 @@ def download(packages: dict[str, DebianPackage], directory: Path) -> dict[str, P
     directory.mkdir(parents=True, exist_ok=True)
     wanted = [f"{p.name}={p.version}" for p in packages.values()]
     # apt would drop its privileges for the download; our directory is private to root, so tell it not to.
-    done = subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *wanted], cwd=directory,
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    done = subprocess.run(
+        ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", *wanted],
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     if done.returncode != 0:
         raise ClosureError(f"apt-get download failed: {done.stdout.strip().splitlines()[-1:]}; try `apt-get update`")
     files = {path.name.split("_", 1)[0]: path for path in directory.glob("*.deb")}

@@ -48,12 +48,14 @@ class HashingWriter:
 
 def walk(root: Path) -> Iterator[str]:
     """All paths below `root`, parents first, in byte order."""
+
     def visit(directory: str) -> Iterator[str]:
         for name in sorted(os.listdir(root / directory)):
             path = f"{directory}/{name}" if directory else name
             yield path
             if stat.S_ISDIR(os.lstat(root / path).st_mode):
                 yield from visit(path)
+
     yield from visit("")
 
 
@@ -107,22 +109,39 @@ class Layout:
         return {"mediaType": MEDIA_TYPES["layer"], "digest": packed.digest, "size": packed.size}, diff_id
 
 
-def write_image(root: Path, directory: Path, architecture: str, config: dict[str, object], newest: int,
-                reference: str) -> dict[str, object]:
+def write_image(
+    root: Path, directory: Path, architecture: str, config: dict[str, object], newest: int, reference: str
+) -> dict[str, object]:
     """Write the image; `config` is the OCI `config` object. Returns digests and sizes for the Koji import."""
     layout = Layout(directory)
     layer, diff_id = layout.put_layer(root, newest)
     created = datetime.fromtimestamp(newest, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    image = {"created": created, "architecture": architecture, "os": "linux", "config": config,
-             "rootfs": {"type": "layers", "diff_ids": [diff_id]},
-             "history": [{"created": created, "created_by": "base image of the demo distribution"}]}
+    image = {
+        "created": created,
+        "architecture": architecture,
+        "os": "linux",
+        "config": config,
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+        "history": [{"created": created, "created_by": "base image of the demo distribution"}],
+    }
     encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
     config_descriptor = layout.put("config", encode(image).encode())
-    manifest = {"schemaVersion": 2, "mediaType": MEDIA_TYPES["manifest"], "config": config_descriptor,
-                "layers": [layer]}
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MEDIA_TYPES["manifest"],
+        "config": config_descriptor,
+        "layers": [layer],
+    }
     descriptor = layout.put("manifest", encode(manifest).encode())
-    named = descriptor | {"annotations": {"org.opencontainers.image.ref.name": reference},
-                          "platform": {"architecture": architecture, "os": "linux"}}
+    named = descriptor | {
+        "annotations": {"org.opencontainers.image.ref.name": reference},
+        "platform": {"architecture": architecture, "os": "linux"},
+    }
     (directory / "index.json").write_text(encode({"schemaVersion": 2, "manifests": [named]}))
-    return {"manifest": descriptor, "config": config_descriptor, "layer": layer, "diff_id": diff_id,
-            "container_config": config}
+    return {
+        "manifest": descriptor,
+        "config": config_descriptor,
+        "layer": layer,
+        "diff_id": diff_id,
+        "container_config": config,
+    }

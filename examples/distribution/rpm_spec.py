@@ -113,9 +113,22 @@ def build(package: RpmPackage, root: Path, work: Path, home: Path, output: Path)
     spec = work / f"{package.name}.spec"
     spec.write_text(spec_text(package))
     done = subprocess.run(
-        ["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {work}", "--define", f"_rpmdir {output}",
-         "--buildroot", str(root), str(spec)],
-        env=environment(home, package.timestamp), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        [
+            "rpmbuild",
+            "-bb",
+            "--quiet",
+            "--define",
+            f"_topdir {work}",
+            "--define",
+            f"_rpmdir {output}",
+            "--buildroot",
+            str(root),
+            str(spec),
+        ],
+        env=environment(home, package.timestamp),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         check=False,
     )
     rpm = output / f"{package.nvra}.rpm"

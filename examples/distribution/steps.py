@@ -85,23 +85,32 @@ def _make_in(work: Path, packages: dict[str, debian_packages.DebianPackage], say
         base_root.install(repo, result / "RPM-GPG-KEY-demo", work / "root", home)
     with _step("base image written", say):
         image = _base_image(work / "root", result / "base-image")
-    (result / "distribution.json").write_text(json.dumps({
-        "dist_tag": DIST_TAG, "gpg_key_id": key_id, "arch": os.uname().machine,
-        "rpms": base_root.described(sorted(repo.glob("*.rpm")), home),
-        "foreign_rpms": base_root.described(foreign, home),
-        "base_image": image | {"nvr": BASE_IMAGE_NVR, "components": base_root.installed(work / "root", home)},
-    }, indent=1))
+    (result / "distribution.json").write_text(
+        json.dumps(
+            {
+                "dist_tag": DIST_TAG,
+                "gpg_key_id": key_id,
+                "arch": os.uname().machine,
+                "rpms": base_root.described(sorted(repo.glob("*.rpm")), home),
+                "foreign_rpms": base_root.described(foreign, home),
+                "base_image": image | {"nvr": BASE_IMAGE_NVR, "components": base_root.installed(work / "root", home)},
+            },
+            indent=1,
+        )
+    )
 
 
-def _convert_all(work: Path, packages: dict[str, debian_packages.DebianPackage], files: dict[str, Path], home: Path,
-                 repo: Path) -> None:
+def _convert_all(
+    work: Path, packages: dict[str, debian_packages.DebianPackage], files: dict[str, Path], home: Path, repo: Path
+) -> None:
     shipped = set(packages) | {p.name for package in packages.values() for p in package.provides} | set(OWN_PACKAGES)
     python = packages["python3"].version.rsplit(".", 1)[0] if "python3" in packages else ""
     # The big ones first, so that no processor waits for the last of them.
     order = sorted(packages.values(), key=lambda p: -files[p.name].stat().st_size)
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        tasks = [pool.submit(convert.convert, p, files[p.name], shipped, python, work / "convert", home, repo)
-                 for p in order]
+        tasks = [
+            pool.submit(convert.convert, p, files[p.name], shipped, python, work / "convert", home, repo) for p in order
+        ]
         tasks.append(pool.submit(own_packages.filesystem, work / "convert", home, repo, os.uname().machine))
         tasks.append(pool.submit(own_packages.demo_release, work / "convert", home, repo))
         for task in as_completed(tasks):
@@ -123,20 +132,32 @@ def _foreign(work: Path, home: Path, repo: Path, result: Path) -> list[Path]:
 
 
 def _createrepo(directory: Path) -> None:
-    subprocess.run(["createrepo_c", "--quiet", "--revision", "1", str(directory)], check=True,
-                   stdout=subprocess.DEVNULL)
+    subprocess.run(
+        ["createrepo_c", "--quiet", "--revision", "1", str(directory)], check=True, stdout=subprocess.DEVNULL
+    )
 
 
 def _base_image(root: Path, directory: Path) -> dict[str, object]:
     name, version, release = BASE_IMAGE_NVR
     machine = os.uname().machine
     config = {
-        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin", "container=oci",
-                f"DISTTAG=f{RELEASEVER}container", f"FGC=f{RELEASEVER}"],
+        "Env": [
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin",
+            "container=oci",
+            f"DISTTAG=f{RELEASEVER}container",
+            f"FGC=f{RELEASEVER}",
+        ],
         "Cmd": ["/bin/bash"],
-        "Labels": {"com.redhat.component": name, "name": f"f{RELEASEVER}/base", "version": version,
-                   "release": release, "architecture": machine, "vendor": "containerbuild demo distribution"},
+        "Labels": {
+            "com.redhat.component": name,
+            "name": f"f{RELEASEVER}/base",
+            "version": version,
+            "release": release,
+            "architecture": machine,
+            "vendor": "containerbuild demo distribution",
+        },
     }
     newest = max(int(os.lstat(path).st_mtime) for path in (root / "usr/lib/sysimage/rpm").iterdir())
-    return oci_layout.write_image(root, directory, ARCHITECTURES[host_architecture()][1], config, newest,
-                                  f"{version}-{release}")
+    return oci_layout.write_image(
+        root, directory, ARCHITECTURES[host_architecture()][1], config, newest, f"{version}-{release}"
+    )
