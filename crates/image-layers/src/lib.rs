@@ -22,6 +22,8 @@ mod overlay;
 mod pack;
 mod store;
 pub mod tar_format;
+#[cfg(test)]
+mod testing;
 mod unpack;
 
 pub use assemble::{ManifestFormat, assemble_image};

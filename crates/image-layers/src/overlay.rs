@@ -69,7 +69,7 @@ pub(crate) fn image_xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
 pub(crate) fn xattr_names(path: &Path) -> io::Result<Vec<Vec<u8>>> {
     let mut list = Vec::new();
     loop {
-        let size = match rustix::fs::llistxattr(path, &mut [0_u8; 0][..]) {
+        let size = match rustix::fs::llistxattr_query(path) {
             Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
             Ok(size) => size,
             Err(error) => return Err(error.into()),
@@ -88,7 +88,7 @@ pub(crate) fn xattr_names(path: &Path) -> io::Result<Vec<Vec<u8>>> {
 
 fn xattr_value(path: &Path, name: &OsStr) -> io::Result<Vec<u8>> {
     loop {
-        let size = rustix::fs::lgetxattr(path, name, &mut [0_u8; 0][..])?;
+        let size = rustix::fs::lgetxattr_query(path, name)?;
         let mut value = vec![0_u8; size];
         match rustix::fs::lgetxattr(path, name, &mut value[..]) {
             Ok(length) => {

@@ -41,7 +41,8 @@ pub fn read(store: &Store, dir: &Path, reference: Option<&str>, arch: &str) -> R
 }
 
 /// Writes `image` into the layout in `dir`, making it where needed. An image of the same `reference` is replaced in the
-/// index; its blobs stay.
+/// index; its blobs stay. The manifest is written as it is: of images with Docker's manifest, skopeo finds only one
+/// without a reference.
 ///
 /// # Errors
 /// A blob is missing or damaged, or `dir` cannot be written.

@@ -15,3 +15,6 @@ pub use writer::TarWriter;
 
 /// Tar archives consist of blocks of this size.
 pub(crate) const BLOCK: usize = 512;
+
+#[cfg(test)]
+mod tests;

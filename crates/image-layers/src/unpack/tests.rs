@@ -1,1 +1,414 @@
+//! Layers as strangers might make them.
 
+use std::error::Error as _;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use build_model::{Blame, Diagnose};
+
+use super::*;
+use crate::tar_format::{TarEntry, TarKind};
+use crate::testing::{gzip, is_root, listing, sha256, store, tar, tar_of, unpack, unpack_plain};
+
+/// The paths and kinds of a listing, without modes and times.
+fn shape(dir: &Path) -> Vec<String> {
+    listing(dir)
+        .iter()
+        .map(|line| {
+            let words: Vec<&str> = line.splitn(5, ' ').collect();
+            format!("{} {}", words[0], words[4])
+        })
+        .collect()
+}
+
+fn message(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", message(cause)))
+}
+
+#[test]
+fn hostile_layers_are_refused_and_the_entry_is_named() {
+    let long = "x".repeat(256);
+    let deep = "a/".repeat(300);
+    let long_file = format!("f {long}");
+    let deep_dir = format!("d {deep}");
+    let table: &[(&[&str], &str, &str)] = &[
+        (&["f /etc/passwd x"], "`/etc/passwd`", "name begins with a slash"),
+        (&["f ../escape x"], "`../escape`", "name has a `..` part"),
+        (&["f a/../../escape x"], "`a/../../escape`", "name has a `..` part"),
+        (&["d .."], "`..`", "name has a `..` part"),
+        (&["l out ../../..", "f out/escape x"], "`out/escape`", "`out`, which leads out of the layer"),
+        (&["d d", "l d/out ../..", "f d/out/escape x"], "`d/out/escape`", "`d/out`, which leads out of the layer"),
+        (&["l a b", "l b a", "f a/x x"], "`a/x`", "leads nowhere"),
+        (&["l gone /no/such/place", "f gone/x x"], "`gone/x`", "`gone`, which leads nowhere in this layer"),
+        (&["f file x", "f file/x x"], "`file/x`", "below `file`, which is no directory"),
+        (&["l link file", "f file x", "f link/x x"], "`link/x`", "below `link`, which is no directory"),
+        (&["h link ../../../etc/passwd"], "`link`", "link target has a `..` part"),
+        (&["h link /etc/passwd"], "`link`", "link target begins with a slash"),
+        (&["h link etc/passwd"], "`link`", "hard link to `etc/passwd`, which is no file of this layer"),
+        (&["l etc /etc", "h link etc/passwd"], "`link`", "`etc`, which leads nowhere"),
+        (&["l up ../..", "h link up/etc/passwd"], "`link`", "leads out of the layer"),
+        (&["d d", "h link d"], "`link`", "hard link to `d`, which is no file"),
+        (&["f .wh.gone x", "h link gone"], "`link`", "hard link to `gone`, which is no file"),
+        (&["d d", "f d/f x", "h d d/f"], "`d`", "hard link to `d/f`, which is no file"),
+        (&["h link"], "`link`", "no name"),
+        (&["l link"], "`link`", "make the symbolic link"),
+        (&["c null 0:0"], "`null`", "no device 0:0"),
+        (&["c null 4096:0"], "`null`", "no device 4096:0"),
+        (&["b sda 8:1048576"], "`sda`", "no device 8:1048576"),
+        (&["f .wh. x"], "`.wh.`", "no valid whiteout"),
+        (&["f d/.wh... x"], "`d/.wh...`", "no valid whiteout"),
+        (&["f .wh.d/x x"], "`.wh.d/x`", "no valid whiteout"),
+        (&["f ./ x"], "`./`", "root of a layer must be a directory"),
+        (&[&long_file], "`xxx", "too long or too deep"),
+        (&[&deep_dir], "`a/a/", "too long or too deep"),
+    ];
+    for (lines, entry, problem) in table {
+        let (dir, store) = store();
+        // One level above the layer, where `..` would lead.
+        fs::write(dir.path().join("canary"), "alive").expect("a canary");
+        let before = listing(dir.path()).len();
+        let plain = tar_of(lines);
+        let error = unpack_plain(&store, &plain, None).expect_err(&format!("{lines:?}"));
+        let text = message(&error);
+        assert!(text.contains(entry) && text.contains(problem), "{lines:?}: {text}");
+        assert_eq!(error.blame(), Blame::Packager, "{lines:?}");
+        // The blob and nothing else is new.
+        assert_eq!(listing(dir.path()).len(), before + 1, "{lines:?}: {:?}", listing(dir.path()));
+    }
+}
+
+#[test]
+fn names_and_owners_that_only_headers_can_hold_are_refused() {
+    let nul = TarEntry::file(&b"a\0b\xff"[..], 0);
+    let nul_link = TarEntry { link: b"x\0y\xff".to_vec(), ..TarEntry::new("l", TarKind::Symlink) };
+    let minus_one = TarEntry { uid: u64::from(u32::MAX), ..TarEntry::file("f", 0) };
+    let huge_id = TarEntry { gid: 1 << 40, ..TarEntry::file("f", 0) };
+    let unknown = TarEntry::new("f", TarKind::Other(b'Z'));
+    for (entry, problem) in [
+        (nul, "NUL byte"),
+        (nul_link, "symbolic link"),
+        (minus_one, "4294967295:0"),
+        (huge_id, "0:1099511627776"),
+        (unknown, "type `Z`"),
+    ] {
+        let (_dir, store) = store();
+        let error = unpack_plain(&store, &tar(&[(entry.clone(), b"")]), None).expect_err(problem);
+        assert!(message(&error).contains(problem), "{entry:?}: {}", message(&error));
+    }
+}
+
+#[test]
+fn a_link_inside_the_layer_is_followed_as_in_a_container() {
+    let (_dir, store) = store();
+    let plain = tar_of(&[
+        "d usr/lib",
+        "l lib usr/lib",
+        "f lib/a x",
+        "l abs /usr",
+        "f abs/lib/b y",
+        "l clamped /../../usr",
+        "f clamped/c z",
+        "h abs/d lib/a",
+    ]);
+    let layer = unpack_plain(&store, &plain, None).expect("unpacked");
+    assert_eq!(
+        shape(&layer.dir),
+        [
+            "abs l -> /usr",
+            "clamped l -> /../../usr",
+            "lib l -> usr/lib",
+            "usr d",
+            "usr/c f \"z\"",
+            "usr/d f \"x\"",
+            "usr/lib d",
+            "usr/lib/a f \"x\"",
+            "usr/lib/b f \"y\"",
+        ]
+    );
+}
+
+#[test]
+fn a_chain_of_links_cannot_lead_deeper_than_names_may() {
+    let (_dir, store) = store();
+    let run = "a/".repeat(200);
+    let (run, below) = (run.trim_end_matches('/'), format!("l/{}", "b/".repeat(200)));
+    let plain = tar_of(&[&format!("d {run}"), &format!("l l {run}"), &format!("d {below}"), &format!("l m {below}"), "d m/c"]);
+    let error = unpack_plain(&store, &plain, None).expect_err("too deep");
+    assert!(message(&error).contains("`m/c`"), "{}", message(&error));
+}
+
+#[test]
+fn of_two_entries_with_one_name_the_later_wins() {
+    for (lines, expected) in [
+        (&["f x 1", "f x 2"][..], &["x f \"2\""][..]),
+        (&["f x 1", "l x y"], &["x l -> y"]),
+        (&["l x y", "f y 1", "f x 2"], &["x f \"2\"", "y f \"1\""]),
+        (&["d x", "f x/y 1", "f x 2"], &["x f \"2\""]),
+        (&["f x 1", "d x", "f x/y 2"], &["x d", "x/y f \"2\""]),
+        (&["d x", "f x/y 1", "d x"], &["x d", "x/y f \"1\""]),
+        (&["f x 1", "h y x", "f x 2"], &["x f \"2\"", "y f \"1\""]),
+        (&["f x 1", "h y x", "h y x"], &["x f \"1\"", "y f \"1\""]),
+        (&["f x 1", "p x"], &["x p"]),
+        (&["d a/b", "f a/b/c 1", "f a 2", "d a/b/c"], &[]),
+    ] {
+        let (_dir, store) = store();
+        match unpack_plain(&store, &tar_of(lines), None) {
+            Ok(layer) => assert_eq!(shape(&layer.dir), expected, "{lines:?}"),
+            Err(error) => assert!(expected.is_empty() && message(&error).contains("below `a`, which is no directory"), "{error}"),
+        }
+    }
+}
+
+#[test]
+fn deletions_become_overlay_whiteouts_and_opaque_directories() {
+    if !is_root() {
+        return;
+    }
+    for (lines, expected) in [
+        (&["f .wh.x "][..], &["x c 0:0"][..]),
+        (&["d d", "f d/.wh..wh..opq ", "f d/a 1"], &["d d opaque", "d/a f \"1\""]),
+        (&["f d/.wh..wh..opq "], &["d d opaque"]),
+        // A whiteout beside an entry of the same name speaks of the layers below.
+        (&["f .wh.x ", "f x 1"], &["x f \"1\""]),
+        (&["f x 1", "f .wh.x "], &["x f \"1\""]),
+        (&["f .wh.x ", "d x", "f x/y 1"], &["x d opaque", "x/y f \"1\""]),
+        (&["f .wh.x ", "f x/y 1"], &["x d opaque", "x/y f \"1\""]),
+        (&["d x", "f .wh.x "], &["x d opaque"]),
+        (&["f .wh.x ", "f .wh.x "], &["x c 0:0"]),
+        (&["f .wh..wh.plnk/1 ", "f .wh..wh.aufs "], &[]),
+    ] {
+        let (_dir, store) = store();
+        match unpack_plain(&store, &tar_of(lines), None) {
+            Ok(layer) => assert_eq!(shape(&layer.dir), expected, "{lines:?}"),
+            Err(error) => assert!(lines[0].contains("plnk/1") && message(&error).contains("whiteout"), "{lines:?}: {error}"),
+        }
+    }
+}
+
+#[test]
+fn an_opaque_root_hides_every_name_below() {
+    if !is_root() {
+        return;
+    }
+    let (_dir, store) = store();
+    let below = unpack_plain(&store, &tar_of(&["f a 1", "d d", "f d/old 1", "f b 1"]), None).expect("unpacked");
+    let above = unpack_plain(&store, &tar_of(&["f .wh..wh..opq ", "f b 2", "d d"]), Some(&below)).expect("unpacked");
+    assert_eq!(shape(&above.dir), ["a c 0:0", "b f \"2\"", "d d opaque"]);
+}
+
+#[test]
+fn everything_an_entry_says_about_itself_is_kept() {
+    if !is_root() {
+        return;
+    }
+    let (_dir, store) = store();
+    let capability = [1, 0, 0, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    let setuid = TarEntry {
+        mode: 0o4755,
+        uid: 12,
+        gid: 34,
+        mtime: 1_600_000_000,
+        xattrs: vec![
+            (b"security.capability".to_vec(), capability.to_vec()),
+            (b"user.note".to_vec(), b"a=b\nc".to_vec()),
+            (b"security.selinux".to_vec(), b"dropped".to_vec()),
+            (b"trusted.overlay.opaque".to_vec(), b"y".to_vec()),
+        ],
+        ..TarEntry::new("bin/su", TarKind::File)
+    };
+    let sticky = TarEntry { mode: 0o1777, mtime: 7, ..TarEntry::new("tmp", TarKind::Directory) };
+    let negative = TarEntry { mtime: -5, ..TarEntry::file("old", 0) };
+    let big_id = TarEntry { uid: 4_000_000_000, ..TarEntry::file("big", 0) };
+    let link = TarEntry { uid: 5, gid: 6, mtime: 9, link: b"su".to_vec(), ..TarEntry::new("bin/link", TarKind::Symlink) };
+    let mut entries = vec![(setuid, &b"#!"[..]), (sticky, b""), (negative, b""), (big_id, b""), (link, b"")];
+    let hard = TarEntry { link: b"bin/su".to_vec(), ..TarEntry::new("bin/hard", TarKind::HardLink) };
+    let null = TarEntry { mode: 0o666, device: (1, 3), ..TarEntry::new("dev/null", TarKind::CharDevice) };
+    let disk = TarEntry { mode: 0o660, gid: 6, device: (259, 70_000), ..TarEntry::new("dev/disk", TarKind::BlockDevice) };
+    let fifo = TarEntry { mode: 0o620, mtime: 3, ..TarEntry::new("fifo", TarKind::Fifo) };
+    entries.extend([(hard, &b""[..]), (null, b""), (disk, b""), (fifo, b"")]);
+    let layer = unpack_plain(&store, &tar(&entries), None).expect("unpacked");
+    let capability = "\\x01\\x00\\x00\\x02\\x00\\x04\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00";
+    let su = format!("4755 12:34 @1600000000 f \"#!\" security.capability={capability} user.note=a=b\\nc");
+    assert_eq!(
+        listing(&layer.dir),
+        [
+            "big 644 4000000000:0 @0 f \"\"",
+            "bin 755 0:0 @0 d",
+            &format!("bin/hard {su}"),
+            "bin/link 777 5:6 @9 l -> su",
+            &format!("bin/su {su}"),
+            "dev 755 0:0 @0 d",
+            "dev/disk 660 0:6 @0 b 259:70000",
+            "dev/null 666 0:0 @0 c 1:3",
+            "fifo 620 0:0 @3 p",
+            "old 644 0:0 @-5 f \"\"",
+            "tmp 1777 0:0 @7 d",
+        ]
+    );
+    let inode = |name: &str| fs::metadata(layer.dir.join(name)).expect("metadata").ino();
+    assert_eq!(inode("bin/su"), inode("bin/hard"));
+    assert!(!overlay_opaque(&layer.dir.join("bin/su")));
+}
+
+fn overlay_opaque(path: &Path) -> bool {
+    crate::overlay::xattr_names(path).expect("attributes").iter().any(|n| n.starts_with(b"trusted.overlay"))
+}
+
+#[test]
+fn a_directory_without_an_entry_looks_as_it_does_below() {
+    if !is_root() {
+        return;
+    }
+    let (_dir, store) = store();
+    let var = TarEntry { mode: 0o2750, uid: 7, gid: 8, mtime: 55, ..TarEntry::new("var", TarKind::Directory) };
+    let root = TarEntry { mode: 0o711, uid: 3, ..TarEntry::new("./", TarKind::Directory) };
+    let below = unpack_plain(&store, &tar(&[(root, b""), (var, b"")]), None).expect("unpacked");
+    let above = unpack_plain(&store, &tar_of(&["f var/lib/x 1"]), Some(&below)).expect("unpacked");
+    let lines = listing(&above.dir);
+    assert_eq!(lines[0], "var 2750 7:8 @55 d");
+    assert_eq!(lines[1], "var/lib 755 0:0 @0 d");
+    let root = fs::metadata(&above.dir).expect("the root");
+    assert_eq!((root.mode() & 0o7777, root.uid()), (0o711, 3));
+}
+
+#[test]
+fn limits_stop_bombs() {
+    let usual = UnpackLimits::default();
+    let zeros = tar(&[(TarEntry::file("zeros", 0), &vec![0; 64 << 20])]);
+    let bomb = gzip(&zeros);
+    assert!(bomb.len() < 1 << 20);
+    let many: Vec<String> = (0..50).map(|n| format!("f {n} x")).collect();
+    let many = tar_of(&many.iter().map(String::as_str).collect::<Vec<_>>());
+    let attributes = TarEntry { xattrs: vec![(b"user.a".to_vec(), vec![b'x'; 5000])], ..TarEntry::file("a", 0) };
+    let attributes = tar(&[(attributes, b"")]);
+    for (blob, plain, limits, problem) in [
+        (&bomb, &zeros, UnpackLimits { uncompressed_bytes: 1 << 20, ..usual.clone() }, "too many bytes: more than the 1048576"),
+        (&bomb, &zeros, UnpackLimits { file_bytes: 1 << 20, ..usual.clone() }, "a file of too many bytes"),
+        (
+            &many,
+            &many,
+            UnpackLimits { entries: 10, ..usual.clone() },
+            "too many entries: more than the 10 allowed, at the entry `10`",
+        ),
+        (&attributes, &attributes, UnpackLimits { extension_bytes: 4096, ..usual.clone() }, "more than the 4096 allowed"),
+    ] {
+        let (dir, store) = store();
+        let error = unpack(&store, blob, plain, None, &limits).expect_err(problem);
+        assert!(message(&error).contains(problem), "{}", message(&error));
+        drop(store);
+        assert!(!listing(dir.path()).iter().any(|l| l.contains("zeros")), "nothing is left");
+    }
+}
+
+#[test]
+fn trailing_bytes_count_against_the_limit_and_for_the_digest() {
+    let (_dir, store) = store();
+    let mut plain = tar_of(&["f a 1"]);
+    plain.extend(vec![7; 3 << 20]);
+    let limits = UnpackLimits { uncompressed_bytes: 1 << 20, ..UnpackLimits::default() };
+    let error = unpack(&store, &gzip(&plain), &plain, None, &limits).expect_err("too large");
+    assert!(message(&error).contains("too many bytes"), "{}", message(&error));
+    unpack_plain(&store, &plain, None).expect("the digest covers what follows the archive");
+}
+
+#[test]
+fn a_size_that_a_header_merely_claims_costs_nothing() {
+    let (_dir, store) = store();
+    let mut writer = crate::tar_format::TarWriter::new(Vec::new());
+    let claimed = TarEntry::file("huge", 16 << 30);
+    let _ = writer.append_file(&claimed, &b"short"[..]).expect_err("the writer refuses as well");
+    let (plain, _) = writer.finish().expect("finished");
+    let error = unpack_plain(&store, &plain, None).expect_err("cut off");
+    assert!(matches!(&error, UnpackError::Archive { source: TarError::Truncated { .. }, .. }), "{error:?}");
+}
+
+#[test]
+fn a_damaged_blob_is_told_from_a_wrong_diff_id_and_set_aside() {
+    let (_dir, store) = store();
+    let plain = tar_of(&["f a 1"]);
+    let digest = store.put_blob(&plain).expect("a blob");
+    let descriptor = crate::Descriptor::new("x", digest.clone(), plain.len() as u64);
+    let wrong = sha256(b"something else");
+    let error = store.unpack_layer(&descriptor, &wrong, None, &UnpackLimits::default()).expect_err("wrong diff id");
+    assert!(matches!(&error, UnpackError::DiffId { expected, found, .. } if *expected == wrong && *found == digest), "{error:?}");
+    assert!(store.has_blob(&digest) && !error.is_transient());
+
+    let mut damaged = plain.clone();
+    damaged[0] ^= 1;
+    fs::write(store.blob_path(&digest), &damaged).expect("damaged");
+    let error = store.unpack_layer(&descriptor, &digest, None, &UnpackLimits::default()).expect_err("damaged");
+    assert!(matches!(error, UnpackError::BlobDigest { .. }), "{error:?}");
+    assert!(!store.has_blob(&digest) && error.is_transient());
+    assert!(store.unpacked_layer(&digest).is_none());
+}
+
+#[test]
+fn all_usual_compressions_are_read() {
+    let plain = tar_of(&["f a 1", "d b"]);
+    let mut two_members = gzip(&plain[..700]);
+    two_members.extend(gzip(&plain[700..]));
+    let zstd = zstd::encode_all(&plain[..], 3).expect("compressed");
+    for blob in [&plain, &gzip(&plain), &two_members, &zstd] {
+        let (_dir, store) = store();
+        let layer = unpack(&store, blob, &plain, None, &UnpackLimits::default()).expect("unpacked");
+        assert_eq!(shape(&layer.dir), ["a f \"1\"", "b d"]);
+    }
+    let (_dir, store) = store();
+    let xz = b"\xfd7zXZ\0rest of it";
+    let error = unpack(&store, xz, &plain, None, &UnpackLimits::default()).expect_err("no xz");
+    assert!(message(&error).contains("xz is no compression of layers"), "{}", message(&error));
+}
+
+#[test]
+fn a_cut_off_blob_is_an_error_at_every_length() {
+    let (_dir, store) = store();
+    let plain = tar_of(&["f a 1", "f b 2"]);
+    let blob = gzip(&plain);
+    for length in 0..blob.len() {
+        let error = unpack(&store, &blob[..length], &plain, None, &UnpackLimits::default()).expect_err("cut off");
+        assert!(error.source().is_some() || matches!(error, UnpackError::DiffId { .. }), "{length}: {error:?}");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(96))]
+
+    #[test]
+    fn damaged_layers_never_panic_and_never_reach_outside(
+        at in proptest::collection::vec((0_usize..8000, proptest::prelude::any::<u8>()), 0..6),
+        cut in 0_usize..9000,
+        fix_sums: bool,
+    ) {
+        let (dir, store) = store();
+        fs::write(dir.path().join("canary"), "alive").expect("a canary");
+        let entry = TarEntry { xattrs: vec![(b"user.a".to_vec(), vec![b'v'; 60])], ..TarEntry::file("with/attributes", 0) };
+        let mut plain = tar(&[(entry, b"content")]);
+        plain.truncate(plain.len() - 1024);
+        plain.extend(tar_of(&["d d", "f d/a 1", "l l d", "h d/h d/a", "f .wh.gone ", "f d/.wh..wh..opq ", "p p", "f l/x 2"]));
+        for (at, byte) in at {
+            if let Some(place) = plain.get_mut(at) {
+                *place = byte;
+            }
+        }
+        plain.truncate(cut);
+        if fix_sums {
+            // Otherwise nearly every change is caught by the header's sum.
+            for block in plain.chunks_exact_mut(512).filter(|b| &b[257..262] == b"ustar") {
+                block[148..156].fill(b' ');
+                let sum: u32 = block.iter().map(|b| u32::from(*b)).sum();
+                block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+            }
+        }
+        let limits = UnpackLimits { uncompressed_bytes: 1 << 20, ..UnpackLimits::default() };
+        let _ = unpack(&store, &plain, &plain, None, &limits);
+        let outside: Vec<String> = fs::read_dir(dir.path()).expect("listed").map(|e| e.expect("entry").file_name().to_string_lossy().into_owned()).collect();
+        proptest::prop_assert_eq!(outside.len(), 2);
+        proptest::prop_assert_eq!(fs::read_to_string(dir.path().join("canary")).expect("the canary"), "alive");
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes: Vec<u8>) {
+        let mut tar = crate::tar_format::TarReader::new(&bytes[..], 4096);
+        while let Ok(Some(_)) = tar.next_entry() {}
+    }
+}
