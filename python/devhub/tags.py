@@ -110,6 +110,7 @@ def createTag(name, parent=None, arches=None, perm=None, locked=False, maven_sup
     parent_id = get_tag(parent, strict=True)["id"] if parent is not None else None
     tag_id = lookup_name("tag", name, create=True)["id"]
     perm_id = perm if perm is None or isinstance(perm, int) else lookup_name("permissions", perm, strict=True)["id"]
+    # No arches become an empty text, which is not inherited over; only editTag2(arches=None) makes them so.
     arches = koji.parse_arches(arches, strict=True, allow_none=True)
     add_version(
         "tag_config", {"tag_id": tag_id}, perm_id=perm_id, arches=arches, locked=bool(locked),
@@ -138,8 +139,8 @@ def editTag2(tagInfo, **kwargs):
     if "perm" in kwargs:
         perm = kwargs.pop("perm")
         kwargs["perm_id"] = lookup_name("permissions", perm, strict=True)["id"] if perm is not None else None
-    if "arches" in kwargs:
-        kwargs["arches"] = koji.parse_arches(kwargs["arches"], strict=True, allow_none=True) or None
+    if kwargs.get("arches"):
+        kwargs["arches"] = koji.parse_arches(kwargs["arches"], strict=True)
     changes = {key: kwargs[key] for key in CONFIG if key in kwargs and kwargs[key] != tag[key]}
     if changes:
         add_version("tag_config", {"tag_id": tag["id"]}, **{**{key: tag[key] for key in CONFIG}, **changes})
