@@ -86,11 +86,8 @@ pub struct GatedResult {
 
 /// A RUN step asked the gate for something it does not hand out.
 #[derive(Debug, thiserror::Error)]
-#[error("{file}:{line}: `{text}` asked for something that may not go into this image:\n{refusals}")]
+#[error("asked for what may not go into this image:\n{refusals}")]
 pub struct Refused {
-    file: String,
-    line: u32,
-    text: String,
     refusals: String,
     blame: Blame,
     remedy: Option<String>,
@@ -176,7 +173,7 @@ fn run_engine(
         run_env: if gate.is_some() { proxy_env() } else { Vec::new() },
         limits: build.limits.clone(),
     };
-    let hooks = GateHooks { gate, seen: AtomicUsize::new(0), file: &build.context.dockerfile_name };
+    let hooks = GateHooks { gate, seen: AtomicUsize::new(0) };
     let salt: Vec<&str> = pins.iter().map(|p| p.repomd_sha256.as_str()).collect();
     let request = BuildRequest {
         plan: &build.context.plan,
@@ -254,7 +251,6 @@ fn base_view(build: &GatedBuild<'_>) -> Result<Option<MergedView>, BoxedDiagnose
 struct GateHooks<'a> {
     gate: Option<&'a Gate>,
     seen: AtomicUsize,
-    file: &'a str,
 }
 
 impl RunHooks for GateHooks<'_> {
@@ -264,19 +260,18 @@ impl RunHooks for GateHooks<'_> {
         }
     }
 
-    fn after_run(&self, step: &StepInfo, _exit: i32) -> Result<(), BoxedDiagnose> {
+    fn after_run(&self, _step: &StepInfo, _exit: i32) -> Result<(), BoxedDiagnose> {
         let Some(gate) = self.gate else { return Ok(()) };
         let refusals = gate.refusals_since(self.seen.load(Ordering::SeqCst));
         let Some(first) = refusals.first() else { return Ok(()) };
-        let list: Vec<String> = refusals.iter().map(|v| format!("  {v}")).collect();
-        Err(Refused {
-            file: self.file.to_owned(),
-            line: step.span.first_line,
-            text: step.text.clone(),
-            refusals: list.join("\n"),
-            blame: first.rule.blame(),
-            remedy: first.remedy.clone(),
+        // dnf asks again for what it does not get; one line is enough.
+        let mut list: Vec<String> = Vec::new();
+        for refusal in &refusals {
+            let line = format!("  {} (rule {}): {}", refusal.url, refusal.rule, refusal.evidence);
+            if !list.contains(&line) {
+                list.push(line);
+            }
         }
-        .into())
+        Err(Refused { refusals: list.join("\n"), blame: first.rule.blame(), remedy: first.remedy.clone() }.into())
     }
 }

@@ -79,13 +79,13 @@ fn owner(blame: Blame) -> &'static str {
     }
 }
 
-/// The error and its causes in one line, leaving out a cause that the message before it already ends with.
+/// The error and its causes, leaving out a cause that the message before it already tells.
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
+        if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose, ImageTagSet};
 use content_generator::{
-    ArchOutput, BuildrootHost, Checksum, ContentGenerator, DockerInfo, ExtraFile, ImageIndex, ImageInfo, ImportInput, LayerSize,
-    LogFile, OsbsBuild, OutputFile, ParentBuild, ParentImage, RpmComponent, Tool,
+    ArchOutput, BuildrootHost, Checksum, ContentGenerator, DockerInfo, ImageIndex, ImageInfo, ImportInput, LayerSize, LogFile,
+    OsbsBuild, OutputFile, ParentBuild, ParentImage, RpmComponent, Tool,
 };
 use image_layers::{Store, docker_archive};
 use koji_session::TaskState;
@@ -89,20 +89,14 @@ pub async fn import_build(
         logs.push(LogFile { file: output_file(&copy, &name)?, arch: log_arch });
         uploads.push((copy, name));
     }
-    let mut files = Vec::new();
     for (name, text) in &request.built.reports {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|source| WorkFileError { path: path.clone(), source })?;
-        let file = output_file(&path, name)?;
-        if name.ends_with(".json") {
-            files.push(ExtraFile { file, btype: "image".into(), arch: Some(arch.clone()), type_info: Default::default() });
-        } else {
-            // Koji files a .txt beside the logs, where people look for it.
-            logs.push(LogFile { file, arch: Some(arch.clone()) });
-        }
+        // Beside the logs and not as an archive: pungi and others take every archive of type `image` for an image.
+        logs.push(LogFile { file: output_file(&path, name)?, arch: Some(arch.clone()) });
         uploads.push((path, name.clone()));
     }
-    let input = import_input(context, request, archive_file, logs, files);
+    let input = import_input(context, request, archive_file, logs);
     let metadata = content_generator::metadata(&input)?;
     let metadata_path = dir.join("metadata.json");
     let text = metadata.to_string();
@@ -134,13 +128,7 @@ async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>, rem
     }
 }
 
-fn import_input(
-    context: &TaskContext<'_>,
-    request: &ImportRequest<'_>,
-    archive: OutputFile,
-    logs: Vec<LogFile>,
-    files: Vec<ExtraFile>,
-) -> ImportInput {
+fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, archive: OutputFile, logs: Vec<LogFile>) -> ImportInput {
     let image = &request.built.built.image;
     let digests = BTreeMap::from([(image.manifest_media_type.clone(), request.pushed.image.digest.clone())]);
     let primary: Vec<_> = request.tags.primary.iter().cloned().collect();
@@ -217,7 +205,7 @@ fn import_input(
             components: components(request.built),
         }],
         logs,
-        files,
+        files: Vec::new(),
         site_extensions: Vec::new(),
     }
 }
