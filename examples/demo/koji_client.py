@@ -57,7 +57,18 @@ def together(scene: Scene, *commands: list[str]) -> list[str]:
 
 def call(scene: Scene, method: str, *arguments: object, user: str = ADMIN) -> object:
     """One hub call through `koji call`, with JSON in and out."""
-    return json.loads(koji(scene, "call", "--json", method, *(json.dumps(a) for a in arguments), user=user, quiet=True))
+    return json.loads(
+        koji(
+            scene,
+            "call",
+            "--json-input",
+            "--json-output",
+            method,
+            *(json.dumps(a) for a in arguments),
+            user=user,
+            quiet=True,
+        )
+    )
 
 
 def call_many(scene: Scene, calls: list[tuple[str, list[object]]]) -> list[object]:

@@ -109,7 +109,7 @@ class Closure:
                 self.providers.setdefault(provided.name, []).append(package.name)
 
     def resolve(self, names: list[str]) -> dict[str, DebianPackage]:
-        """A dependency with alternatives is met by an explicitly wanted or already chosen package where there is one."""
+        """Of alternatives, one that is wanted or chosen already is taken."""
         self.wanted = set(names)
         queue = [(name, "the recipe") for name in names if name not in self.own]
         while queue:
