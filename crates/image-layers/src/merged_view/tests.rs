@@ -102,3 +102,33 @@ fn reading_is_bounded_and_only_for_files() {
     assert_eq!(view.read("d", 4).expect_err("a directory").kind(), io::ErrorKind::IsADirectory);
     assert_eq!(MergedView::new(Vec::new()).list("/").expect("empty"), Vec::<String>::new());
 }
+
+#[test]
+fn the_kernels_overlay_shows_the_same_tree() {
+    if !is_root() {
+        return;
+    }
+    let (dir, store) = store();
+    let view = view(
+        &store,
+        &[
+            &["d a", "f a/1 x", "d a/deep", "f a/deep/2 x", "d b", "f b/old x", "l link a/deep", "f c x", "d d", "f d/1 x"],
+            &["f a/.wh.1 ", "d b", "f b/.wh..wh..opq ", "f b/new y", "f .wh.c ", "f .wh.d ", "d e", "f a/deep/3 y"],
+            &["d c", "f c/now-a-directory z", "d d", "f d/2 z", "f .wh.e ", "f a/deep z"],
+        ],
+    );
+    let lowers: Vec<String> = view.root.dirs.iter().map(|d| d.display().to_string()).collect();
+    let script = format!(
+        "mkdir mnt; mount -t overlay overlay -o lowerdir={} mnt; find mnt -mindepth 1 -printf '/%P\\n' | sort > seen",
+        lowers.join(":")
+    );
+    crate::testing::shell(dir.path(), &script);
+    let seen = fs::read_to_string(dir.path().join("seen")).expect("a list");
+    let mut expected: Vec<String> = seen.lines().map(str::to_owned).collect();
+    expected.sort();
+    let mut ours: Vec<String> =
+        crate::testing::merged_listing(&view).iter().map(|line| line.split(' ').next().unwrap_or("").to_owned()).collect();
+    ours.sort();
+    assert_eq!(ours, expected);
+    assert!(ours.contains(&"/c/now-a-directory".to_owned()) && !ours.contains(&"/d/1".to_owned()), "{ours:?}");
+}
