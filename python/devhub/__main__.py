@@ -59,6 +59,8 @@ def main():
         sys.exit(f"devhub: {error}")
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     print(NOTICE, flush=True)
+    # Left by a hub that was killed.
+    (settings.state_dir / "ready.json").unlink(missing_ok=True)
     hub = Hub(settings)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -11,6 +11,7 @@ from . import (  # noqa: F401 (importing registers the methods)
     content_import,
     events,
     external_repos,
+    history,
     host_calls,
     hosts,
     imports,

@@ -14,7 +14,7 @@ from importlib import resources
 
 from koji.context import context
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def time_text(seconds):

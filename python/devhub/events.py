@@ -29,16 +29,22 @@ def at(event_id, table):
 def add_version(table, key, **row):
     """Replaces the row of `key` in a versioned table from now on."""
     revoke_version(table, **key)
-    db().insert(table, **key, **row, create_event=event())
+    db().insert(table, **key, **row, create_event=event(), creator_id=_caller())
 
 
 def revoke_version(table, **key):
     """Ends the row of `key` in a versioned table now; how many rows that were."""
     where = " AND ".join(f"{name} = :{name}" for name in key)
-    sql = f"UPDATE {table} SET revoke_event = :now WHERE {where} AND revoke_event IS NULL"
+    sql = f"UPDATE {table} SET revoke_event = :now, revoker_id = :who WHERE {where} AND revoke_event IS NULL"
     if db().value(f"SELECT count(*) FROM {table} WHERE {where} AND revoke_event IS NULL", **key):
-        return db().run(sql, **key, now=event())
+        return db().run(sql, **key, now=event(), who=_caller())
     return 0
+
+
+def _caller():
+    """Who makes the change; None for the hub itself at its start."""
+    session = getattr(context, "session", None)
+    return session.user_id if session else None
 
 
 @rpc

@@ -1,14 +1,15 @@
 -- Tables of the development hub (SQLite). Names follow Koji's own where they mean the same.
 -- Declared types with a meaning for database.py: BOOLEAN (bool), EPOCH (seconds; read as Koji's time text), JSON (decoded).
--- A "versioned" table has create_event and revoke_event; a row holds from the one to the other (null: still).
+-- A "versioned" table has create_event and revoke_event; a row holds from the one to the other (null: still);
+-- creator_id and revoker_id say who did it.
 
 CREATE TABLE events (id INTEGER PRIMARY KEY AUTOINCREMENT, time EPOCH NOT NULL);
 
 CREATE TABLE users (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, password TEXT, status INTEGER NOT NULL DEFAULT 0,
   usertype INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE permissions (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, description TEXT);
-CREATE TABLE user_perms (user_id INTEGER NOT NULL, perm_id INTEGER NOT NULL, creator_id INTEGER, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+CREATE TABLE user_perms (user_id INTEGER NOT NULL, perm_id INTEGER NOT NULL, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 
 CREATE TABLE sessions (id INTEGER PRIMARY KEY AUTOINCREMENT, user_id INTEGER NOT NULL, key TEXT NOT NULL, authtype INTEGER,
   callnum INTEGER, start_time EPOCH NOT NULL, update_time EPOCH NOT NULL, renew_time EPOCH, exclusive BOOLEAN NOT NULL DEFAULT 0,
@@ -20,9 +21,10 @@ CREATE TABLE channels (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, descri
 CREATE TABLE host (id INTEGER PRIMARY KEY, user_id INTEGER NOT NULL, name TEXT NOT NULL UNIQUE, update_time EPOCH,
   task_load REAL NOT NULL DEFAULT 0.0, ready BOOLEAN NOT NULL DEFAULT 0, data JSON);
 CREATE TABLE host_config (host_id INTEGER NOT NULL, arches TEXT, capacity REAL NOT NULL DEFAULT 2.0, description TEXT,
-  comment TEXT, enabled BOOLEAN NOT NULL DEFAULT 1, create_event INTEGER NOT NULL, revoke_event INTEGER);
+  comment TEXT, enabled BOOLEAN NOT NULL DEFAULT 1, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE host_channels (host_id INTEGER NOT NULL, channel_id INTEGER NOT NULL, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 
 CREATE TABLE task (id INTEGER PRIMARY KEY AUTOINCREMENT, state INTEGER NOT NULL, create_time EPOCH NOT NULL, start_time EPOCH,
   completion_time EPOCH, channel_id INTEGER NOT NULL, host_id INTEGER, parent INTEGER, label TEXT, waiting BOOLEAN,
@@ -37,7 +39,8 @@ CREATE TABLE scheduler_log (id INTEGER PRIMARY KEY, task_id INTEGER, host_id INT
 CREATE TABLE package (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE volume (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE content_generator (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
-CREATE TABLE cg_users (cg_id INTEGER NOT NULL, user_id INTEGER NOT NULL, create_event INTEGER NOT NULL, revoke_event INTEGER);
+CREATE TABLE cg_users (cg_id INTEGER NOT NULL, user_id INTEGER NOT NULL, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 
 CREATE TABLE build (id INTEGER PRIMARY KEY AUTOINCREMENT, volume_id INTEGER NOT NULL DEFAULT 0, pkg_id INTEGER NOT NULL,
   version TEXT NOT NULL, release TEXT NOT NULL, epoch INTEGER, source TEXT, create_event INTEGER NOT NULL, start_time EPOCH,
@@ -52,31 +55,35 @@ CREATE TABLE image_builds (build_id INTEGER PRIMARY KEY);
 CREATE TABLE tag (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE tag_config (tag_id INTEGER NOT NULL, perm_id INTEGER, arches TEXT, locked BOOLEAN NOT NULL DEFAULT 0,
   maven_support BOOLEAN NOT NULL DEFAULT 0, maven_include_all BOOLEAN NOT NULL DEFAULT 0, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE tag_extra (tag_id INTEGER NOT NULL, key TEXT NOT NULL, value JSON, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE tag_inheritance (tag_id INTEGER NOT NULL, parent_id INTEGER NOT NULL, priority INTEGER NOT NULL, maxdepth INTEGER,
   intransitive BOOLEAN NOT NULL DEFAULT 0, noconfig BOOLEAN NOT NULL DEFAULT 0, pkg_filter TEXT, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE tag_packages (tag_id INTEGER NOT NULL, package_id INTEGER NOT NULL, blocked BOOLEAN NOT NULL DEFAULT 0,
-  extra_arches TEXT, create_event INTEGER NOT NULL, revoke_event INTEGER);
+  extra_arches TEXT, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE INDEX tag_packages_by_tag ON tag_packages (tag_id, package_id);
 CREATE TABLE tag_package_owners (tag_id INTEGER NOT NULL, package_id INTEGER NOT NULL, owner INTEGER NOT NULL,
-  create_event INTEGER NOT NULL, revoke_event INTEGER);
+  create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE INDEX tag_package_owners_by_tag ON tag_package_owners (tag_id, package_id);
-CREATE TABLE tag_listing (tag_id INTEGER NOT NULL, build_id INTEGER NOT NULL, creator_id INTEGER, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+CREATE TABLE tag_listing (tag_id INTEGER NOT NULL, build_id INTEGER NOT NULL, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE INDEX tag_listing_by_tag ON tag_listing (tag_id);
 CREATE INDEX tag_listing_by_build ON tag_listing (build_id);
 
 CREATE TABLE build_target (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE build_target_config (build_target_id INTEGER NOT NULL, build_tag INTEGER NOT NULL, dest_tag INTEGER NOT NULL,
-  create_event INTEGER NOT NULL, revoke_event INTEGER);
+  create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE external_repo (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE external_repo_config (external_repo_id INTEGER NOT NULL, url TEXT NOT NULL, create_event INTEGER NOT NULL,
-  revoke_event INTEGER);
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 CREATE TABLE tag_external_repos (tag_id INTEGER NOT NULL, external_repo_id INTEGER NOT NULL, priority INTEGER NOT NULL,
-  merge_mode TEXT NOT NULL DEFAULT 'koji', arches TEXT, create_event INTEGER NOT NULL, revoke_event INTEGER);
+  merge_mode TEXT NOT NULL DEFAULT 'koji', arches TEXT, create_event INTEGER NOT NULL,
+  revoke_event INTEGER, creator_id INTEGER, revoker_id INTEGER);
 
 CREATE TABLE repo (id INTEGER PRIMARY KEY AUTOINCREMENT, tag_id INTEGER NOT NULL, create_event INTEGER NOT NULL,
   creation_time EPOCH NOT NULL, state_time EPOCH NOT NULL, state INTEGER NOT NULL, dist BOOLEAN NOT NULL DEFAULT 0,

@@ -36,7 +36,7 @@ def _put(tag, build, user, force):
     if _is_tagged(tag["id"], build["id"]) and not force:
         raise koji.TagError(f"build {build['nvr']} already tagged ({tag['name']})")
     koji.plugin.run_callbacks("preTag", tag=tag, build=build, user=user, force=force)
-    add_version("tag_listing", {"tag_id": tag["id"], "build_id": build["id"]}, creator_id=user["id"])
+    add_version("tag_listing", {"tag_id": tag["id"], "build_id": build["id"]})
     koji.plugin.run_callbacks("postTag", tag=tag, build=build, user=user, force=force)
 
 
@@ -91,6 +91,12 @@ def tagBuild(tag, build, force=False, fromtag=None):
     }
     policy.assert_policy("tag", data, force=force)
     return make_task("tagBuild", [tag["id"], build["id"], force, source["id"] if source else None], priority=10)
+
+
+@rpc
+def moveBuild(tag1, tag2, build, force=False):
+    """Creates the task that moves a build from one tag to another; its id"""
+    return tagBuild(tag2, build, force=force, fromtag=tag1)
 
 
 @rpc

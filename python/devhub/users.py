@@ -54,10 +54,10 @@ def user_permissions(user_id):
     return [row["name"] for row in rows]
 
 
-def grant(user_id, permission, creator_id=None):
+def grant(user_id, permission):
     """Gives a permission, without asking who may."""
     perm_id = lookup_name("permissions", permission, strict=True)["id"]
-    add_version("user_perms", {"user_id": user_id, "perm_id": perm_id}, creator_id=creator_id)
+    add_version("user_perms", {"user_id": user_id, "perm_id": perm_id})
 
 
 @rpc
@@ -183,7 +183,7 @@ def grantPermission(userinfo, permission, create=False, description=None):
     name = lookup_name("permissions", permission, strict=True)["name"]
     if name in user_permissions(user["id"]):
         raise koji.GenericError(f"user {user['name']} already has permission: {permission}")
-    grant(user["id"], name, context.session.user_id)
+    grant(user["id"], name)
 
 
 @rpc

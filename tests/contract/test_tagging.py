@@ -110,3 +110,19 @@ def test_a_build_in_progress_is_not_tagged(scene, admin, packager):
     admin.CGInitBuild(generator, {"name": name, "version": "1.0", "release": "1"})
     with pytest.raises(koji.TagError, match="not complete"):
         packager.tagBuild(tag, f"{name}-1.0-1")
+
+
+def test_history_tells_who_tagged_what(scene, admin, packager, build):
+    tag = scene.tag()
+    scene.package(tag, scene.name("image"))
+    admin.tagBuildBypass(tag, build)
+    admin.untagBuildBypass(tag, build)
+    tagged = packager.queryHistory(tables=["tag_listing"], tag=tag)["tag_listing"]
+    assert [(row["name"], row["tag.name"], row["creator_name"], row["revoker_name"]) for row in tagged] == [
+        (scene.name("image"), tag, "kojiadmin", "kojiadmin"),
+    ]
+    assert tagged[0]["create_event"] < tagged[0]["revoke_event"] and tagged[0]["active"] is None
+    everything = packager.queryHistory(tag=tag, active=True)
+    assert [row["package.name"] for row in everything["tag_packages"]] == [scene.name("image")]
+    assert everything["tag_listing"] == [] and "user_perms" not in everything
+    assert packager.queryHistory(tables=["tag_listing"], build=build, before=1)["tag_listing"] == []
