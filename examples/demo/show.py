@@ -9,7 +9,7 @@ import json
 import os
 import urllib.request
 
-from . import acts, dist_git, run_image
+from . import acts, dist_git, run_image, worker
 from .build import outcome
 from .koji_client import call, koji
 from .koji_setup import DEST_TAG
@@ -37,7 +37,8 @@ def show(scene: Scene) -> None:
         acts.say("\n".join(body.splitlines()[:8]))
     with acts.act("5. Where every RPM came from"):
         _provenance(scene, done.task_id)
-        acts.say(f"the same, asked again of any image: containerbuild verify --hub {scene.hub_url} …")
+    with acts.act("5. The same proof, from outside"):
+        _verify(scene, reference)
     acts.say(f"build page: {scene.web_url}/buildinfo?buildID={build}")
 
 
@@ -89,9 +90,21 @@ def _provenance(scene: Scene, task_id: int) -> None:
         acts.say(f"… {len(lines) - shown} more lines")
 
 
+def _verify(scene: Scene, reference: str) -> None:
+    """`containerbuild verify` exits with 0 only when every RPM of the image is proven."""
+    hub = f"http://localhost:{scene.port('hub_http')}/kojihub"
+    store = scene.state / "verify-store"
+    command = [str(worker.binary()), "verify", reference, "--hub", hub, "--insecure-registry", scene.registry]
+    lines = acts.run([*command, "--store", str(store)]).splitlines()
+    acts.say("\n".join(lines[:3]))
+
+
 def summary(scene: Scene) -> None:
     """What runs where, and what to try next."""
     url = scene.scm_url("webserver", dist_git.commit(scene, "webserver"))
+    task = last_task(scene)
+    builds = call(scene, "listBuilds", None, None, task)
+    nvr = builds[0]["nvr"] if isinstance(builds, list) and builds else "webserver-1.0-1"
     client = f"{program('koji')} -c {scene.koji_conf('packager')}"
     print(f"""
 Everything is running:
@@ -104,7 +117,11 @@ Everything is running:
    logs        {scene.logs}
 
 Try next:
-   1. a scratch build:      {client} container-build --scratch --git-branch f40 {TARGET} '{url}'
-   2. what the build holds: {client} list-tagged {DEST_TAG}
-   3. change it yourself:   git clone git://127.0.0.1:{scene.port("dist_git")}/container/webserver && cd webserver
+   1. build it again, without importing it:
+      {client} container-build --scratch --git-branch {dist_git.BRANCH} {TARGET} '{url}'
+   2. see what Koji knows of the build:
+      {client} buildinfo {nvr}
+   3. look at the logs of its task:
+      {client} watch-logs {task}
+To change the Dockerfile: git clone {dist_git.directory(scene, "webserver")}, edit, push, build the new commit.
 Stop everything: make demo-down""")

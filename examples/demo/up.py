@@ -9,6 +9,7 @@ from pathlib import Path
 
 # The recipe is a package of its own beside this one, so that tests can make a distribution without a scene.
 from distribution import steps as distribution
+from distribution.errors import RecipeError
 
 from . import (
     acts,
@@ -43,7 +44,10 @@ def up(scene: Scene) -> Scene:
     _fresh_state(scene.state)
     check_ports(scene)
     with acts.act("1. A small RPM distribution, made from Debian packages"):
-        scene = replace(scene, distribution=distribution.make(acts.say))
+        try:
+            scene = replace(scene, distribution=distribution.make(acts.say))
+        except RecipeError as error:
+            raise SceneError(f"the distribution cannot be made: {error}") from error
     scene.save()
     with acts.act("2. Services, on loopback"):
         _services(scene)

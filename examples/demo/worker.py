@@ -83,10 +83,10 @@ def start(scene: Scene) -> processes.Service:
 
     def checked_in() -> bool:
         host = call(scene, "getHost", WORKER_HOST)
-        updated = call(scene, "getLastHostUpdate", WORKER_HOST, True)
-        return bool(
-            isinstance(host, dict) and host["ready"] and isinstance(updated, (int, float)) and updated >= began - 1
-        )
+        assert isinstance(host, dict)
+        updated = call(scene, "getLastHostUpdate", host["id"], True)
+        # A restarted worker's host is still marked ready from before; a second for rounding.
+        return bool(host["ready"]) and isinstance(updated, int | float) and updated >= began - 1
 
     processes.wait_until(scene, service, checked_in)
     acts.say(f"host {WORKER_HOST} is ready (log: {scene.logs / 'worker.log'})")

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 from .contents import BASE_IMAGE, RELEASEVER
+from .errors import RecipeError
 from .rpm_spec import environment
 
 # Left by dnf on the host's behalf; an image has no use for them.
@@ -17,7 +18,7 @@ _LEAVINGS = ["var/cache/dnf", "var/log", "var/lib/dnf/repos", "var/tmp", "tmp", 
 _QUERY = "%{NAME}\\t%{VERSION}\\t%{RELEASE}\\t%{EPOCH}\\t%{ARCH}\\t%{SIGMD5}\\t%{SIZE}\\n"
 
 
-class BaseRootError(Exception):
+class BaseRootError(RecipeError):
     """dnf or rpm failed; the message holds the end of its output."""
 
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -58,6 +59,19 @@ def work_directory(needed: int = 3 << 30) -> Iterator[Path]:
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def used(directory: Path) -> None:
+    """Remember that a distribution was used now."""
+    os.utime(directory)
+
+
+def forget_unused(keep: int = 2, idle: float = 86400) -> None:
+    """Delete distributions nobody used for a day, but for the `keep` latest: each takes some 130 MB."""
+    found = sorted(cache_directory().glob("distribution-*/"), key=lambda path: -path.stat().st_mtime)
+    for path in found[keep:]:
+        if time.time() - path.stat().st_mtime > idle:
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def publish(made: Path, name: str) -> Path:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .contents import UNWANTED
+from .errors import RecipeError
 
 # Top-level directories that are links into /usr here and in every current distribution.
 MERGED = ("bin", "sbin", "lib", "lib64")
 
 
-class ArchiveError(Exception):
+class ArchiveError(RecipeError):
     """The file is not a .deb as deb(5) describes."""
 
 

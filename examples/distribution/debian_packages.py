@@ -11,6 +11,8 @@ import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .errors import RecipeError
+
 FIELDS = (
     "Package",
     "Version",
@@ -26,7 +28,7 @@ FIELDS = (
 _RELATION = re.compile(r"^\s*([a-z0-9][a-z0-9+.\-]*)(?::[a-z0-9]+)?\s*(?:\(\s*(<<|<=|=|>=|>>)\s*([^\s)]+)\s*\))?")
 
 
-class ClosureError(Exception):
+class ClosureError(RecipeError):
     """A wanted package, or what it depends on, is not in apt's index."""
 
 
@@ -92,7 +94,9 @@ def parse_index(text: str) -> dict[str, DebianPackage]:
 
 def read_index() -> dict[str, DebianPackage]:
     """All packages apt knows, newest candidates. Fails when apt is missing or `apt-get update` never ran."""
-    done = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, check=True)
+    done = subprocess.run(["apt-cache", "dumpavail"], capture_output=True, check=False)
+    if done.returncode != 0:
+        raise ClosureError(f"apt-cache dumpavail failed: {done.stderr.decode(errors='replace').strip()[-500:]}")
     return parse_index(done.stdout.decode("utf-8", "replace"))
 
 

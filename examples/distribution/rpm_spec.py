@@ -15,6 +15,7 @@ from pathlib import Path
 
 from .contents import VENDOR
 from .deb_archive import Entry
+from .errors import RecipeError
 
 # zstd at level 3: an eighth of the time of xz. No debug packages, no rewriting of what Debian has built, no
 # hashing of the build host into the RPM: an equal input gives an equal header.
@@ -35,7 +36,7 @@ MACROS = f"""\
 """
 
 
-class RpmBuildError(Exception):
+class RpmBuildError(RecipeError):
     """rpmbuild refused a generated spec."""
 
 

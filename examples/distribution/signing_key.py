@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Self
 
+from .errors import RecipeError
 from .rpm_spec import environment
 
 _USER_ID = "demo distribution <demo@example.com>"
@@ -27,7 +28,7 @@ Expire-Date: 0
 """
 
 
-class SigningError(Exception):
+class SigningError(RecipeError):
     """gpg or rpmsign failed; the message holds the end of its output."""
 
 

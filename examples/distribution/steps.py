@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -24,9 +25,11 @@ from pathlib import Path
 
 from . import base_root, cache, convert, debian_packages, oci_layout, own_packages, rpm_spec
 from .contents import APPLICATIONS, ARCHITECTURES, BASE_IMAGE, DIST_TAG, DROPPED, OWN_PACKAGES, RELEASEVER
+from .errors import RecipeError
 from .signing_key import SigningKey
 
 BASE_IMAGE_NVR = ("demo-base", RELEASEVER, "1")
+PROGRAMS = ["apt-get", "apt-cache", "rpmbuild", "rpmsign", "gpg", "createrepo_c", "dnf"]
 Say = Callable[[str], None]
 
 
@@ -35,6 +38,12 @@ def _step(title: str, say: Say) -> Iterator[None]:
     started = time.monotonic()
     yield
     say(f"{title:<58} {time.monotonic() - started:6.1f} s")
+
+
+def _check_programs() -> None:
+    missing = [program for program in PROGRAMS if not shutil.which(program)]
+    if missing:
+        raise RecipeError(f"these programs are not installed: {', '.join(missing)}")
 
 
 def host_architecture() -> str:
@@ -48,6 +57,7 @@ def host_architecture() -> str:
 
 def make(say: Say = lambda text: print(text, file=sys.stderr, flush=True)) -> Path:
     """Return the distribution's directory; makes it when this recipe with these package versions is not cached."""
+    _check_programs()
     index = debian_packages.read_index()
     closure = debian_packages.Closure(index, DROPPED, set(OWN_PACKAGES))
     packages = closure.resolve([*BASE_IMAGE, *APPLICATIONS])
@@ -55,10 +65,12 @@ def make(say: Say = lambda text: print(text, file=sys.stderr, flush=True)) -> Pa
     final = cache.cache_directory() / name
     with cache.being_made(name):
         if final.is_dir():
+            cache.used(final)
             say(f"distribution of {len(packages)} packages is cached: {final}")
             return final
         with cache.work_directory() as work:
             _make_in(work, packages, say)
+            cache.forget_unused()
             with _step("published in the cache", say):
                 return cache.publish(work / "result", name)
 
@@ -132,9 +144,10 @@ def _foreign(work: Path, home: Path, repo: Path, result: Path) -> list[Path]:
 
 
 def _createrepo(directory: Path) -> None:
-    subprocess.run(
-        ["createrepo_c", "--quiet", "--revision", "1", str(directory)], check=True, stdout=subprocess.DEVNULL
-    )
+    command = ["createrepo_c", "--quiet", "--revision", "1", str(directory)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise RecipeError(f"createrepo_c failed on {directory.name}: {done.stderr.strip()[-1000:]}")
 
 
 def _base_image(root: Path, directory: Path) -> dict[str, object]:
