@@ -134,7 +134,7 @@ def _settings():
         _config = {
             'channel': get('containerbuild', 'channel', fallback='container').strip(),
             'check_imports': check in ('yes', 'true', 'on', '1'),
-            'content_generators': get('containerbuild', 'content_generators', fallback='atomic-reactor').split(),
+            'content_generators': get('containerbuild', 'content_generators', fallback='containerbuild atomic-reactor').split(),
             'batch': max(1, batch),
         }
     return _config

@@ -20,9 +20,12 @@ def pytest_addoption(parser):
     parser.addoption("--hub", choices=["devhub", "real"], help="run on this hub only")
 
 
-def pytest_report_header(config):
+def pytest_terminal_summary(terminalreporter):
+    # Not in the header, which -q hides.
     missing = why_no_real_hub()
-    return f"real hub: not tested, {missing}" if missing else "real hub: tested"
+    chosen = terminalreporter.config.getoption("--hub")
+    if missing or chosen == "devhub":
+        terminalreporter.write_line(f"real hub: NOT tested ({missing or '--hub devhub'})")
 
 
 def pytest_generate_tests(metafunc):

@@ -116,7 +116,7 @@ class Scene:
         self.admin.packageListAdd(tag, name, owner="kojiadmin")
         return name
 
-    def content_generator(self, user="kojiadmin", name="atomic-reactor"):
+    def content_generator(self, user="kojiadmin", name="containerbuild"):
         """The user may import for the content generator afterwards."""
         granted = self.admin.listCGs().get(name, {"users": []})["users"]
         if user not in granted:
@@ -170,7 +170,7 @@ def image_metadata(name, files, components=(), **build):
         "metadata_version": 0, "build": {**described, **build},
         "buildroots": [{
             "id": "x86_64-1", "host": {"os": "fedora-40", "arch": "x86_64"}, "container": {"type": "none", "arch": "x86_64"},
-            "content_generator": {"name": "atomic-reactor", "version": "1"}, "tools": [{"name": "crun", "version": "1"}],
+            "content_generator": {"name": "containerbuild", "version": "1"}, "tools": [{"name": "crun", "version": "1"}],
             "components": [],
         }],
         "output": output,
