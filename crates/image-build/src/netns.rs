@@ -56,7 +56,8 @@ impl IsolatedNetwork {
             })
             .map_err(|source| SandboxError::NetworkNamespace { action: "start its thread", source })?;
         let network = Self { path, requests: Some(requests), thread: Some(thread) };
-        let ended = || SandboxError::NetworkNamespace { action: "hear from its thread", source: io::ErrorKind::BrokenPipe.into() };
+        let ended =
+            || SandboxError::NetworkNamespace { action: "hear from its thread", source: io::ErrorKind::BrokenPipe.into() };
         ready.recv().map_err(|_| ended())??;
         Ok(network)
     }

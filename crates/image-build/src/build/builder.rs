@@ -128,7 +128,9 @@ impl<'a> Builder<'a> {
         let source = match from {
             None => {
                 let context = self.request.context;
-                Source::Context(RootDir::open(context).map_err(crate::sandbox::SandboxError::path("open the build context", context))?)
+                Source::Context(
+                    RootDir::open(context).map_err(crate::sandbox::SandboxError::path("open the build context", context))?,
+                )
             }
             Some(FromRef::Stage(index)) => {
                 let stage = self.stages.get(index).ok_or(StepError::StageNotBuilt { index: *index })?;
@@ -165,7 +167,12 @@ impl<'a> Builder<'a> {
     }
 
     /// Takes a step's result from the cache when every layer below it is in the store too.
-    pub(crate) fn from_cache(&mut self, state: &mut StageState, key: &CacheKey, step: &StepInfo) -> Result<Option<Made>, StepError> {
+    pub(crate) fn take_cached(
+        &mut self,
+        state: &mut StageState,
+        key: &CacheKey,
+        step: &StepInfo,
+    ) -> Result<Option<Made>, StepError> {
         let Some(parent) = state.chain.clone().filter(|_| self.caches()) else { return Ok(None) };
         let store = self.request.store;
         let Some(record) = StepCache::new(store).find(key) else { return Ok(None) };
@@ -200,17 +207,22 @@ impl<'a> Builder<'a> {
     }
 
     /// The step's changes are in `upper`: a new layer, unless there are none.
-    pub(crate) fn made(&mut self, state: &mut StageState, key: CacheKey, upper: FrozenUpper, step: &StepInfo) -> Result<Made, StepError> {
+    pub(crate) fn made(
+        &mut self,
+        state: &mut StageState,
+        key: CacheKey,
+        upper: FrozenUpper,
+        step: &StepInfo,
+    ) -> Result<Made, StepError> {
         if upper.is_untouched()? {
             return Ok(self.nothing_made(state, key));
         }
         let lowers = self.lowers(state);
         let path = upper.path();
         let layer = self.layers.push_upper(step.clone(), key.clone(), upper);
-        if !self.request.squash && (self.caches() || self.is_part_of_target(state.index)) {
-            if let Some(packer) = &self.packer {
-                packer.pack(PackJob { layer, step: step.clone(), upper: path, lowers });
-            }
+        let wanted = !self.request.squash && (self.caches() || self.is_part_of_target(state.index));
+        if let Some(packer) = self.packer.as_ref().filter(|_| wanted) {
+            packer.pack(PackJob { layer, step: step.clone(), upper: path, lowers });
         }
         state.key = key;
         state.layers.push(layer);

@@ -15,7 +15,12 @@ use crate::stage::{HistoryLine, StageState};
 
 impl Builder<'_> {
     /// Makes the image of the target stage.
-    pub(super) fn finish(mut self, mut target: StageState, created: &str, options: &PackOptions) -> Result<BuiltImage, BuildError> {
+    pub(super) fn finish(
+        mut self,
+        mut target: StageState,
+        created: &str,
+        options: &PackOptions,
+    ) -> Result<BuiltImage, BuildError> {
         let begun = Instant::now();
         let mut packed = self.packer.take().and_then(|p| p.finish()).ok_or(BuildError::PackThread)?;
         self.spent("pack-wait", begun.elapsed().as_secs_f64());
@@ -108,7 +113,8 @@ impl Builder<'_> {
         let config = self.config(target, created, &is_kept);
         let new: Vec<PackedLayer> = layers.iter().map(|(_, packed)| packed.clone()).collect();
         let base_image: Option<&LocalImage> = base.map(|b| &b.image);
-        let image = assemble_image(self.request.store, base_image, &new, config, self.request.format).map_err(BuildError::Assemble)?;
+        let image =
+            assemble_image(self.request.store, base_image, &new, config, self.request.format).map_err(BuildError::Assemble)?;
         let mut layer_dirs = base.map(|b| b.dirs.clone()).unwrap_or_default();
         layer_dirs.extend(layers.into_iter().map(|(dir, _)| dir));
         Ok(BuiltImage { image, layer_dirs, base: base_image.cloned(), new_layers: new.len(), phases: Vec::new() })

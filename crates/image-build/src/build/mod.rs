@@ -24,13 +24,11 @@ use crate::sandbox::EngineDir;
 /// # Errors
 /// [`BuildError`] names the instruction; `BuildError::Cancelled` after [`crate::CancelFlag::cancel`].
 pub fn build(request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError> {
-    let created = crate::stage::rfc3339(request.source_date_epoch).ok_or(BuildError::Date { epoch: request.source_date_epoch })?;
+    let created =
+        crate::stage::rfc3339(request.source_date_epoch).ok_or(BuildError::Date { epoch: request.source_date_epoch })?;
     let engine = EngineDir::create(request.work_dir, &request.sandbox.runtime).map_err(BuildError::WorkDir)?;
-    let options = PackOptions {
-        compression: request.compression,
-        clamp_mtime: Some(request.source_date_epoch),
-        ..PackOptions::default()
-    };
+    let options =
+        PackOptions { compression: request.compression, clamp_mtime: Some(request.source_date_epoch), ..PackOptions::default() };
     std::thread::scope(|scope| {
         let packer = Packer::start(scope, request.store, options.clone(), request.progress);
         let mut builder = Builder::new(request, engine, packer);

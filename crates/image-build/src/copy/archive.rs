@@ -136,7 +136,9 @@ impl Unpacker<'_> {
                 }
                 return self.finish_directory(path, &attributes);
             }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => return write_file(entry, &parent, name, &attributes),
+            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+                return write_file(entry, &parent, name, &attributes);
+            }
             EntryType::Link => return self.hard_link(entry, &parent, name),
             EntryType::Symlink => {
                 let target = entry.link_name_bytes().ok_or_else(|| invalid("a symlink without target"))?;
@@ -164,12 +166,14 @@ impl Unpacker<'_> {
 
     fn attributes(&self, entry: &mut Entry<'_, Plain>) -> io::Result<Attributes> {
         let header = entry.header();
-        let id = |id: io::Result<u64>| id.and_then(|id| u32::try_from(id).map_err(|_| invalid("an owner beyond 32 bits")));
-        let own = (id(header.uid())?, id(header.gid())?);
+        let fields = header.as_old();
+        let id =
+            |field: &[u8], value| u32::try_from(blank_is_zero(field, value)?).map_err(|_| invalid("an owner beyond 32 bits"));
+        let own = (id(&fields.uid, header.uid())?, id(&fields.gid, header.gid())?);
         let (uid, gid) = self.rewrite.owner.unwrap_or(own);
-        let old = header.mode()? & 0o7777;
+        let old = blank_is_zero(&fields.mode, header.mode().map(u64::from))? as u32 & 0o7777;
         let mode = self.rewrite.mode.as_ref().map_or(old, |change| change.apply(old, header.entry_type().is_dir()));
-        let mtime = i64::try_from(header.mtime()?).unwrap_or(0);
+        let mtime = i64::try_from(blank_is_zero(&fields.mtime, header.mtime())?).unwrap_or(0);
         let mut xattrs = Vec::new();
         if let Some(extensions) = entry.pax_extensions()? {
             for extension in extensions {
@@ -238,6 +242,11 @@ fn set_attributes(file: &impl AsFd, attributes: &Attributes) -> io::Result<()> {
     }
     rustix::fs::fchmod(file, Mode::from_raw_mode(attributes.mode))?;
     rustix::fs::futimens(file, &modification_time(attributes.mtime, 0)).map_err(Into::into)
+}
+
+/// Old archivers leave numbers blank that they have no use for.
+fn blank_is_zero(field: &[u8], value: io::Result<u64>) -> io::Result<u64> {
+    if field.iter().all(|b| matches!(b, 0 | b' ')) { Ok(0) } else { value }
 }
 
 fn invalid(what: &'static str) -> io::Error {
@@ -310,7 +319,9 @@ mod tests {
         for bytes in [tar.clone(), gzip(&tar), bz.finish().expect("bzip2"), xz.finish().expect("xz")] {
             assert!(open(file_of(&bytes)).expect("open").is_some());
         }
-        for other in [b"plain text".to_vec(), gzip(b"not a tar"), vec![0; 2048], Vec::new(), b"BZhnot really".to_vec(), vec![0x1f, 0x8b]] {
+        for other in
+            [b"plain text".to_vec(), gzip(b"not a tar"), vec![0; 2048], Vec::new(), b"BZhnot really".to_vec(), vec![0x1f, 0x8b]]
+        {
             assert!(open(file_of(&other)).expect("open").is_none());
         }
     }

@@ -115,7 +115,8 @@ mod tests {
 
     fn digest(dir: &Path, pattern: &str) -> [u8; 32] {
         let root = RootDir::open(dir).expect("open");
-        let selection = Selection::new(Some(&dockerfile::IgnoreRules::parse("*.tmp").expect("rules")), &[]).expect("selection");
+        let selection =
+            Selection::new(Some(&dockerfile::IgnoreRules::parse("**/*.tmp").expect("rules")), &[]).expect("selection");
         let found = find(&root, pattern, &selection, "here").expect("found");
         digest_sources(&root, &found.iter().collect::<Vec<_>>(), &selection, &CancelFlag::new()).expect("digest")
     }

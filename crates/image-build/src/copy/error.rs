@@ -143,7 +143,9 @@ impl Diagnose for CopyError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            CopyError::NoSource { hidden: true, .. } => Some("it exists, but .dockerignore or --exclude leaves it out".to_owned()),
+            CopyError::NoSource { hidden: true, .. } => {
+                Some("it exists, but .dockerignore or --exclude leaves it out".to_owned())
+            }
             CopyError::NoSource { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
             CopyError::Remote { .. } => {
                 Some("put the file into dist-git or its lookaside cache, or install it as an RPM".to_owned())

@@ -18,7 +18,8 @@ impl Selection {
         let mut rules: Vec<IgnoreRules> = ignore.cloned().into_iter().collect();
         if !exclude.is_empty() {
             // A leading `#` would begin a comment in a file; in a flag it is part of a name.
-            let lines: Vec<String> = exclude.iter().map(|e| e.strip_prefix('#').map_or(e.clone(), |rest| format!("\\#{rest}"))).collect();
+            let lines: Vec<String> =
+                exclude.iter().map(|e| e.strip_prefix('#').map_or(e.clone(), |rest| format!("\\#{rest}"))).collect();
             rules.push(IgnoreRules::parse(&lines.join("\n")).map_err(CopyError::Exclude)?);
         }
         Ok(Self { rules })

@@ -50,7 +50,8 @@ pub(crate) fn find(root: &RootDir, pattern: &str, selection: &Selection, place: 
     for named in names {
         let target = root.resolve(&named).map_err(CopyError::read(&named))?;
         // A symlink to nothing that a wildcard happens to match is copied as it is.
-        let Found { path, stat } = if target.stat.is_some() { target } else { root.resolve_parent(&named).map_err(CopyError::read(&named))? };
+        let Found { path, stat } =
+            if target.stat.is_some() { target } else { root.resolve_parent(&named).map_err(CopyError::read(&named))? };
         found.extend(stat.map(|stat| FoundSource { named, path, stat }));
     }
     Ok(found)
@@ -78,7 +79,13 @@ fn find_named(root: &RootDir, named: &Path, selection: &Selection, place: &str) 
 }
 
 /// Adds the paths below `dir` that match `elements`, one element a directory level.
-fn search(root: &RootDir, dir: &Path, elements: &[String], selection: &Selection, found: &mut Vec<PathBuf>) -> Result<(), CopyError> {
+fn search(
+    root: &RootDir,
+    dir: &Path,
+    elements: &[String],
+    selection: &Selection,
+    found: &mut Vec<PathBuf>,
+) -> Result<(), CopyError> {
     let Some((element, rest)) = elements.split_first() else { return Ok(()) };
     if elements.iter().any(|e| e.contains("**")) && element.contains("**") {
         return search_deep(root, dir, dir, &elements.join("/"), selection, found);

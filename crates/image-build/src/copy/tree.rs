@@ -91,7 +91,8 @@ impl TreeCopier<'_> {
         let source = open_dir_in(from.dir, from.name).map_err(CopyError::read(from.path))?;
         match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
             None => {
-                rustix::fs::mkdirat(to.dir, to.name, Mode::from_raw_mode(0o700)).map_err(|e| CopyError::write(to.path)(e.into()))?;
+                rustix::fs::mkdirat(to.dir, to.name, Mode::from_raw_mode(0o700))
+                    .map_err(|e| CopyError::write(to.path)(e.into()))?;
             }
             Some(stat) if file_type(&stat) == FileType::Directory => {}
             Some(stat) => {
@@ -140,7 +141,8 @@ impl TreeCopier<'_> {
             self.links.insert(key, self.image.join(to.path));
         }
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let source = rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
+        let source =
+            rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dest = rustix::fs::openat(to.dir, to.name, flags, Mode::from_raw_mode(0o600)).map_err(|e| write()(e.into()))?;
         let (mut source, mut dest) = (File::from(source), File::from(dest));

@@ -65,7 +65,12 @@ fn pack_all(jobs: &Receiver<PackJob>, store: &Store, options: &PackOptions, prog
 }
 
 /// Packs one layer and tells about it.
-pub(crate) fn pack(job: &PackJob, store: &Store, options: &PackOptions, progress: &dyn Progress) -> Result<PackedLayer, PackError> {
+pub(crate) fn pack(
+    job: &PackJob,
+    store: &Store,
+    options: &PackOptions,
+    progress: &dyn Progress,
+) -> Result<PackedLayer, PackError> {
     let begun = Instant::now();
     let layer = pack_layer(store, &job.upper, &job.lowers, options)?;
     progress.event(ProgressEvent::LayerPacked {

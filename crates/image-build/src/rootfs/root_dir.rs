@@ -249,7 +249,11 @@ pub(crate) fn modification_time(seconds: i64, nanoseconds: i64) -> Timestamps {
 }
 
 fn pieces(path: &Path) -> impl Iterator<Item = OsString> + '_ {
-    path.as_os_str().as_bytes().split(|b| *b == b'/').filter(|p| !p.is_empty() && *p != b".").map(|p| OsStr::from_bytes(p).to_owned())
+    path.as_os_str()
+        .as_bytes()
+        .split(|b| *b == b'/')
+        .filter(|p| !p.is_empty() && *p != b".")
+        .map(|p| OsStr::from_bytes(p).to_owned())
 }
 
 #[cfg(test)]

@@ -88,9 +88,7 @@ impl Diagnose for UserError {
     fn hint(&self) -> Option<String> {
         match self {
             UserError::Unknown { suggestion: Some(name), .. } => Some(format!("did you mean `{name}`?")),
-            UserError::Unknown { what, .. } => {
-                Some(format!("create the {what} in a RUN before this line, or give its number"))
-            }
+            UserError::Unknown { what, .. } => Some(format!("create the {what} in a RUN before this line, or give its number")),
             _ => None,
         }
     }
@@ -252,7 +250,10 @@ mod tests {
     #[test]
     fn unknown_names_are_named_with_their_neighbour() {
         let err = users().process_user("deamon").expect_err("no such user");
-        assert_eq!((err.to_string().as_str(), err.hint().as_deref()), ("the image has no user `deamon`", Some("did you mean `daemon`?")));
+        assert_eq!(
+            (err.to_string().as_str(), err.hint().as_deref()),
+            ("the image has no user `deamon`", Some("did you mean `daemon`?"))
+        );
         for bad in ["app:nogroup", ":users", "app:", "99999999999", "4294967295", "a:b:c"] {
             assert!(users().owner(bad).is_err(), "{bad}");
         }

@@ -145,9 +145,7 @@ impl Container<'_> {
     }
 
     fn mounts(&self) -> Vec<Value> {
-        let kernel = |target: &str, kind: &str, options: &[&str]| {
-            json!({"destination": target, "type": kind, "source": kind, "options": options})
-        };
+        let kernel = |target: &str, kind: &str, options: &[&str]| json!({"destination": target, "type": kind, "source": kind, "options": options});
         let mut mounts = vec![
             kernel("/proc", "proc", &["nosuid", "noexec", "nodev"]),
             kernel("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
@@ -205,7 +203,9 @@ mod tests {
 
     #[test]
     fn no_network_means_a_namespace_of_its_own() {
-        let types = |v: &Value| v["linux"]["namespaces"].as_array().expect("list").iter().map(|n| n["type"].to_string()).collect::<Vec<_>>();
+        let types = |v: &Value| {
+            v["linux"]["namespaces"].as_array().expect("list").iter().map(|n| n["type"].to_string()).collect::<Vec<_>>()
+        };
         assert!(types(&config(0, ContainerNetwork::New)).contains(&"\"network\"".to_owned()));
         assert!(!types(&config(0, ContainerNetwork::Host)).contains(&"\"network\"".to_owned()));
         let existing = config(0, ContainerNetwork::Existing(Path::new("/ns")));

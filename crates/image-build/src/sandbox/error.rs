@@ -94,7 +94,9 @@ impl Diagnose for SandboxError {
             SandboxError::MountNamespace(_) | SandboxError::NetworkNamespace { .. } => {
                 Some("builds need root with CAP_SYS_ADMIN".to_owned())
             }
-            SandboxError::RuntimeMissing { .. } => Some("install crun, or name another OCI runtime in the configuration".to_owned()),
+            SandboxError::RuntimeMissing { .. } => {
+                Some("install crun, or name another OCI runtime in the configuration".to_owned())
+            }
             SandboxError::Runtime { message, .. } if message.contains("hybrid") => {
                 Some("/sys/fs/cgroup/unified must be unmounted in the build process: call prepare_process() first".to_owned())
             }

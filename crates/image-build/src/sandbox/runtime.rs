@@ -6,19 +6,25 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::output::{LineSplitter, Tail};
 use super::{Container, EngineDir, SandboxError};
 use crate::cancel::CancelFlag;
 use crate::progress::OutputStream;
+
+/// How long killed processes may take to be gone; those in uninterruptible sleep take as long as their disk.
+const KILL_TIME: Duration = Duration::from_secs(30);
+
+/// How long the runtime may take to clean up after its container was killed, before it is killed itself.
+const RUNTIME_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +70,7 @@ pub(crate) fn run(
     let missing = |source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source };
     let mut child = command.spawn().map_err(missing)?;
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let process = open_process(&child);
 
     let tail = Mutex::new(Tail::default());
     let keep = |stream, line: String| {
@@ -81,10 +88,12 @@ pub(crate) fn run(
         if let Some(stderr) = stderr {
             scope.spawn(move || read_lines(stderr.into(), stop, &|line| keep(OutputStream::Stderr, line)));
         }
-        let woken = wait(&child, &watch, container.limits.run_seconds);
-        let ended = match woken {
-            Ok(Woken::ChildExited) => Ok(()),
-            _ => kill(&mut child, runtime, &engine.containers(), &id),
+        let woken = process.as_ref().map_err(|e| SandboxError::Wait(e.kind().into()));
+        let woken = woken.and_then(|process| wait(process, &watch, container.limits.run_seconds));
+        let ended = match (&woken, &process) {
+            (Ok(Woken::ChildExited), _) => Ok(()),
+            (_, Ok(process)) => kill(&mut child, process, runtime, &engine.containers(), &id),
+            (_, Err(_)) => child.kill().map_err(SandboxError::Wait),
         };
         let status = child.wait().map_err(SandboxError::Wait);
         // Ends the readers even if something out of our reach still holds a pipe open.
@@ -108,11 +117,13 @@ pub(crate) fn run(
     }
 }
 
-/// Waits for the child's end, the cancel flag or the time limit, whichever comes first.
-fn wait(child: &Child, cancelled: &impl AsFd, limit: Option<u64>) -> Result<Woken, SandboxError> {
-    let wait_failed = |e: Errno| SandboxError::Wait(e.into());
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(|| wait_failed(Errno::SRCH))?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(wait_failed)?;
+fn open_process(child: &Child) -> io::Result<OwnedFd> {
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
+    pidfd_open(pid, PidfdFlags::empty()).map_err(Into::into)
+}
+
+/// Waits for the end of the runtime, the cancel flag or the time limit, whichever comes first.
+fn wait(runtime_process: &OwnedFd, cancelled: &impl AsFd, limit: Option<u64>) -> Result<Woken, SandboxError> {
     let deadline = limit.map(|seconds| (seconds, Instant::now() + Duration::from_secs(seconds)));
     loop {
         let timeout = match deadline {
@@ -122,10 +133,10 @@ fn wait(child: &Child, cancelled: &impl AsFd, limit: Option<u64>) -> Result<Woke
                 Some(left) => Timespec::try_from(left).ok(),
             },
         };
-        let mut fds = [PollFd::new(&pidfd, PollFlags::IN), PollFd::new(cancelled, PollFlags::IN)];
+        let mut fds = [PollFd::new(runtime_process, PollFlags::IN), PollFd::new(cancelled, PollFlags::IN)];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(wait_failed(error)),
+            Err(error) => return Err(SandboxError::Wait(error.into())),
         }
         let [child, cancel] = &fds;
         if !child.revents().is_empty() {
@@ -137,23 +148,78 @@ fn wait(child: &Child, cancelled: &impl AsFd, limit: Option<u64>) -> Result<Woke
     }
 }
 
-/// Ends the runtime first, so that it cannot start what is about to be removed, then everything in the container.
-fn kill(child: &mut Child, runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
+/// Kills what the runtime started, so that it takes the container down as after any other end. Killing the runtime itself
+/// would not do: right after the start it has not written down yet what there is to be removed.
+fn kill(child: &mut Child, process: &OwnedFd, runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
+    let begun = Instant::now();
+    while begun.elapsed() < RUNTIME_PATIENCE {
+        kill_children(child.id());
+        // Again soon: it may be about to start another process.
+        let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
+        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&soon)) {
+            Ok(0) | Err(Errno::INTR) => {}
+            Ok(_) => return Ok(()),
+            Err(error) => return Err(SandboxError::Wait(error.into())),
+        }
+    }
     child.kill().map_err(SandboxError::Wait)?;
     child.wait().map_err(SandboxError::Wait)?;
     if state.join(id).exists() { delete(runtime, state, id) } else { Ok(()) }
 }
 
-/// Kills the processes of a container and removes its cgroup and state.
-pub(crate) fn delete(runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
-    let mut command = Command::new(runtime);
-    command.arg("--root").arg(state).args(["delete", "--force", id]).stdin(Stdio::null());
-    let output = command.output().map_err(|source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source })?;
-    if output.status.success() {
-        return Ok(());
+/// Sends SIGKILL to the children of `parent`: the first process of the container, or a helper of the runtime.
+fn kill_children(parent: u32) {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
+    for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
+        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
+        // Checked once it cannot be replaced by another process any more.
+        if parent_of(pid) == Some(parent) {
+            let _ = pidfd_send_signal(&process, Signal::KILL);
+        }
     }
-    let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(SandboxError::NotRemoved { id: id.to_owned(), message })
+}
+
+/// The fourth field of proc_pid_stat(5); the second may hold blanks and parentheses.
+fn parent_of(pid: Pid) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    let (_, after_name) = stat.rsplit_once(')')?;
+    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// Kills the processes of a container, waits for their end and removes its cgroup and state.
+pub(crate) fn delete(runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
+    let stuck = |message: String| SandboxError::NotRemoved { id: id.to_owned(), message };
+    let init = init_process(runtime, state, id)?;
+    let output = command(runtime, state, &["delete", "--force", id])?;
+    if !output.status.success() {
+        return Err(stuck(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+    }
+    // The runtime only sends the signal. The first process of a PID namespace is gone last.
+    let Some(init) = init else { return Ok(()) };
+    let begun = Instant::now();
+    while let Some(left) = KILL_TIME.checked_sub(begun.elapsed()) {
+        let timeout = Timespec::try_from(left).map_err(|_| SandboxError::Wait(Errno::RANGE.into()))?;
+        match poll(&mut [PollFd::new(&init, PollFlags::IN)], Some(&timeout)) {
+            Ok(0) => break,
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(SandboxError::Wait(error.into())),
+        }
+    }
+    Err(stuck(format!("its processes are still there after {} seconds", KILL_TIME.as_secs())))
+}
+
+/// The first process of a container; `None` when there is no such process any more.
+fn init_process(runtime: &Path, state: &Path, id: &str) -> Result<Option<OwnedFd>, SandboxError> {
+    let output = command(runtime, state, &["state", id])?;
+    let told: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
+    let pid = told.and_then(|t| t["pid"].as_i64()).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
+    Ok(pid.and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+}
+
+fn command(runtime: &Path, state: &Path, args: &[&str]) -> Result<Output, SandboxError> {
+    let output = Command::new(runtime).arg("--root").arg(state).args(args).stdin(Stdio::null()).output();
+    output.map_err(|source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source })
 }
 
 /// The first error in the runtime's own log, if it wrote one.

@@ -33,7 +33,8 @@ impl EngineDir {
         let lock_path = path.join(LOCK_FILE);
         let lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path);
         let lock = lock.map_err(SandboxError::path("open", &lock_path))?;
-        let taken = |e: rustix::io::Errno| SandboxError::path("lock (is another build using this directory?)", &lock_path)(e.into());
+        let taken =
+            |e: rustix::io::Errno| SandboxError::path("lock (is another build using this directory?)", &lock_path)(e.into());
         flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(taken)?;
         fs::write(&lock_path, runtime.as_os_str().as_encoded_bytes()).map_err(SandboxError::path("write", &lock_path))?;
         Ok(Self { path, _lock: lock })
@@ -126,7 +127,8 @@ fn remove_containers(engine_dir: &Path) {
 /// Unmounts what is mounted below `root`, except next to living builds, innermost first.
 fn unmount_below(root: &Path, alive: &[PathBuf]) {
     let Ok(mountinfo) = fs::read_to_string("/proc/self/mountinfo") else { return };
-    let mut points: Vec<PathBuf> = mountinfo.lines().filter_map(mount_point).filter(|p| p.starts_with(root) && p != root).collect();
+    let mut points: Vec<PathBuf> =
+        mountinfo.lines().filter_map(mount_point).filter(|p| p.starts_with(root) && p != root).collect();
     points.retain(|p| !alive.iter().filter_map(|dir| dir.parent()).any(|work_dir| p.starts_with(work_dir)));
     for point in points.iter().rev() {
         if let Err(error) = unmount(point, UnmountFlags::DETACH | UnmountFlags::NOFOLLOW) {

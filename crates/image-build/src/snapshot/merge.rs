@@ -36,7 +36,11 @@ fn merge_entry(below: &Path, above: &Path) -> io::Result<()> {
     if new.is_dir() && old.is_dir() && !is_opaque(above)? {
         return merge_dir(below, above);
     }
-    if old.is_dir() { fs::remove_dir_all(below)? } else { fs::remove_file(below)? }
+    if old.is_dir() {
+        fs::remove_dir_all(below)?
+    } else {
+        fs::remove_file(below)?
+    }
     if new.is_dir() && !old.is_dir() {
         // The earlier steps had removed or replaced what the base has here; its content must not come back.
         set_opaque(above)?;

@@ -12,7 +12,10 @@ use crate::rootfs::modification_time;
 /// Attributes that mean something to overlayfs on this builder and nothing in an image.
 fn is_private(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
-    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.") || name == b"security.selinux" || name == b"security.ima"
+    name.starts_with(b"trusted.overlay.")
+        || name.starts_with(b"user.overlay.")
+        || name == b"security.selinux"
+        || name == b"security.ima"
 }
 
 /// Makes directory or file `to` look like `from`, contents aside. Overlay's own attributes are neither copied nor removed.

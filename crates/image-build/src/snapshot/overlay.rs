@@ -64,7 +64,11 @@ pub(crate) struct Writable<'a> {
 }
 
 /// Mounts `lowers` (top first, at least two when there is no upper) at the directory `target`.
-pub(crate) fn mount_overlay(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> Result<Mounted, SnapshotError> {
+pub(crate) fn mount_overlay(
+    lowers: &[PathBuf],
+    writable: Option<&Writable<'_>>,
+    target: &Path,
+) -> Result<Mounted, SnapshotError> {
     let failed = |source: io::Error| SnapshotError::Mount { layers: lowers.len(), target: target.to_owned(), source };
     match mount_new_api(lowers, writable, target) {
         Ok(()) => {}

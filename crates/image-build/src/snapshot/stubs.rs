@@ -36,11 +36,18 @@ impl Stubs {
     /// Finds where a mount on `target` ends up in the image and makes a stub for it when nothing is there.
     ///
     /// Returns the path for the runtime: absolute, symlinks followed.
-    pub(crate) fn mount_point(&mut self, image: &RootDir, target: &str, is_dir: bool, store: &Store) -> Result<String, SnapshotError> {
+    pub(crate) fn mount_point(
+        &mut self,
+        image: &RootDir,
+        target: &str,
+        is_dir: bool,
+        store: &Store,
+    ) -> Result<String, SnapshotError> {
         let failed = |action| SnapshotError::path(action, target);
         let found = image.resolve(Path::new(target)).map_err(failed("find the mount point"))?;
         let path = found.path.to_str().map(|p| format!("/{p}"));
-        let path = path.ok_or_else(|| failed("use a name that is not UTF-8 as mount point")(io::ErrorKind::InvalidInput.into()))?;
+        let path =
+            path.ok_or_else(|| failed("use a name that is not UTF-8 as mount point")(io::ErrorKind::InvalidInput.into()))?;
         if found.stat.is_none() {
             self.make(image, &found.path, is_dir, store).map_err(failed("make a stand-in for the mount point"))?;
         } else if found.is_dir() != is_dir {

@@ -36,7 +36,8 @@ impl View {
             fs::set_permissions(&pad, fs::Permissions::from_mode(0o755)).map_err(SnapshotError::path("open up", &pad))?;
             pads.push(pad);
         }
-        let dirs: Vec<PathBuf> = lowers.iter().cloned().chain(pads.into_iter().take(2_usize.saturating_sub(lowers.len()))).collect();
+        let dirs: Vec<PathBuf> =
+            lowers.iter().cloned().chain(pads.into_iter().take(2_usize.saturating_sub(lowers.len()))).collect();
         let mounted = mount_overlay(&dirs, None, point.path())?;
         let root = RootDir::open(point.path()).map_err(SnapshotError::path("open", point.path()))?;
         Ok(Self { root, _mounted: mounted, _point: point, _empty: empty })

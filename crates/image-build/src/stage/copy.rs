@@ -6,7 +6,9 @@ use dockerfile::{Copy, CopySource, FromRef, expand, expand_heredoc};
 
 use super::StageState;
 use crate::build::{Builder, Made};
-use crate::copy::{CopyError, CopyJob, FoundSource, Item, ModeChange, Rewrite, Selection, Unpack, digest_sources, find, is_remote, place};
+use crate::copy::{
+    CopyError, CopyJob, FoundSource, Item, ModeChange, Rewrite, Selection, Unpack, digest_sources, find, is_remote, place,
+};
 use crate::error::StepError;
 use crate::layers::CacheKey;
 use crate::progress::StepInfo;
@@ -24,7 +26,13 @@ struct Expanded {
 
 impl Builder<'_> {
     /// Does a COPY or an ADD.
-    pub(crate) fn copy(&mut self, state: &mut StageState, copy: &Copy, unpack: Unpack, step: &StepInfo) -> Result<Made, StepError> {
+    pub(crate) fn copy(
+        &mut self,
+        state: &mut StageState,
+        copy: &Copy,
+        unpack: Unpack,
+        step: &StepInfo,
+    ) -> Result<Made, StepError> {
         let expanded = self.expand_copy(state, copy)?;
         if unpack != Unpack::Never {
             refuse_remote(&expanded.sources)?;
@@ -37,7 +45,7 @@ impl Builder<'_> {
 
         let digest = self.digest(source.root(), &items, &selection, from.as_ref())?;
         let key = copy_key(state, copy, &expanded, unpack, &items, &digest);
-        if let Some(made) = self.from_cache(state, &key, step)? {
+        if let Some(made) = self.take_cached(state, &key, step)? {
             return Ok(made);
         }
 
@@ -113,7 +121,9 @@ impl Builder<'_> {
         let mut items = Vec::new();
         for source in &expanded.sources {
             match source {
-                CopySource::Heredoc(heredoc) => items.push(Item::Text { name: heredoc.name.clone(), content: heredoc.body.clone() }),
+                CopySource::Heredoc(heredoc) => {
+                    items.push(Item::Text { name: heredoc.name.clone(), content: heredoc.body.clone() })
+                }
                 CopySource::Path(path) => {
                     let found = find(root, path, selection, &self.place_name(from))?;
                     if found.is_empty() {
@@ -129,14 +139,21 @@ impl Builder<'_> {
 
     /// What the sources contain, as far as the cache needs to know: nothing when it is off, the stage's own name for files
     /// of a stage (its layers are content-addressed already).
-    fn digest(&self, root: &RootDir, items: &[Item], selection: &Selection, from: Option<&FromRef>) -> Result<Vec<u8>, StepError> {
+    fn digest(
+        &self,
+        root: &RootDir,
+        items: &[Item],
+        selection: &Selection,
+        from: Option<&FromRef>,
+    ) -> Result<Vec<u8>, StepError> {
         if !self.caches() {
             return Ok(Vec::new());
         }
         if let Some(key) = from.and_then(|from| self.source_key(from)) {
             return Ok(key);
         }
-        let sources: Vec<&FoundSource> = items.iter().filter_map(|i| if let Item::Found { source, .. } = i { Some(source) } else { None }).collect();
+        let sources: Vec<&FoundSource> =
+            items.iter().filter_map(|i| if let Item::Found { source, .. } = i { Some(source) } else { None }).collect();
         Ok(digest_sources(root, &sources, selection, self.request.cancel)?.to_vec())
     }
 
@@ -162,7 +179,14 @@ fn refuse_remote(sources: &[CopySource]) -> Result<(), CopyError> {
 fn copy_key(state: &StageState, copy: &Copy, expanded: &Expanded, unpack: Unpack, items: &[Item], digest: &[u8]) -> CacheKey {
     let flags = format!(
         "link={} parents={} unpack={unpack:?} dir={} chown={:?} chmod={:?} exclude={:?} from={:?} user={}",
-        copy.link, copy.parents, expanded.dest_is_dir, expanded.chown, expanded.chmod, copy.exclude, copy.from.is_some(), state.config.user
+        copy.link,
+        copy.parents,
+        expanded.dest_is_dir,
+        expanded.chown,
+        expanded.chmod,
+        copy.exclude,
+        copy.from.is_some(),
+        state.config.user
     );
     let mut fields: Vec<&[u8]> = vec![flags.as_bytes(), expanded.dest.as_os_str().as_encoded_bytes(), digest];
     for item in items {

@@ -1,6 +1,9 @@
 //! Instructions that only change the config (engine: M1–M7, S6). Pure: text and state in, state out.
 
-use dockerfile::{BuildPlan, CommandForm, Healthcheck, HealthcheckTest, InstructionKind, KeyValue, PlannedStage, expand, expand_words, parse_port};
+use dockerfile::{
+    BuildPlan, CommandForm, Healthcheck, HealthcheckTest, InstructionKind, KeyValue, PlannedStage, expand, expand_words,
+    parse_port,
+};
 
 use super::StageState;
 use crate::error::StepError;
@@ -9,7 +12,12 @@ use crate::error::StepError;
 ///
 /// # Errors
 /// A word that does not expand, or a value the instruction cannot have.
-pub(crate) fn apply(state: &mut StageState, kind: &InstructionKind, plan: &BuildPlan, stage: &PlannedStage) -> Result<(), StepError> {
+pub(crate) fn apply(
+    state: &mut StageState,
+    kind: &InstructionKind,
+    plan: &BuildPlan,
+    stage: &PlannedStage,
+) -> Result<(), StepError> {
     // A whole instruction sees the variables as they were before it.
     let before = state.clone();
     let lookup = |name: &str| before.lookup(name);
@@ -68,7 +76,9 @@ pub(crate) fn apply(state: &mut StageState, kind: &InstructionKind, plan: &Build
         InstructionKind::StopSignal(signal) => {
             let signal = word(signal)?;
             if !is_signal(&signal) {
-                return Err(StepError::Invalid(format!("`{signal}` is not a signal: it is a name like SIGTERM or a number up to 64")));
+                return Err(StepError::Invalid(format!(
+                    "`{signal}` is not a signal: it is a name like SIGTERM or a number up to 64"
+                )));
             }
             state.config.stop_signal = Some(signal);
         }
@@ -114,7 +124,9 @@ fn is_signal(text: &str) -> bool {
     match text.parse::<u32>() {
         Ok(number) => (1..=64).contains(&number),
         Err(_) => {
-            !text.is_empty() && text.len() <= 16 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-'))
+            !text.is_empty()
+                && text.len() <= 16
+                && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-'))
                 && text.starts_with(|c: char| c.is_ascii_alphabetic())
         }
     }
@@ -176,7 +188,9 @@ mod tests {
 
     #[test]
     fn args_come_from_the_caller_the_default_or_the_global_scope() {
-        let state = state("ARG top=1\nFROM scratch\nARG given=default\nARG top\nARG a=x b=$a unset\nLABEL l=\"$given $top $a $b $unset\"\n");
+        let state = state(
+            "ARG top=1\nFROM scratch\nARG given=default\nARG top\nARG a=x b=$a unset\nLABEL l=\"$given $top $a $b $unset\"\n",
+        );
         assert_eq!(state.config.labels["l"], "by-the-caller 1 x x ");
         assert!(state.config.env.iter().all(|e| e.starts_with("PATH=")));
     }
@@ -201,7 +215,7 @@ mod tests {
     #[test]
     fn ports_volumes_signals_and_checks_are_normalised() {
         let state = state(
-            "FROM scratch\nARG p=80-81\nEXPOSE $p 53/UDP\nVOLUME /data \"/a b\"\nSTOPSIGNAL SIGINT\n\
+            "FROM scratch\nARG p=80-81\nEXPOSE $p 53/UDP\nVOLUME [\"/data\", \"/a b\"]\nSTOPSIGNAL SIGINT\n\
              HEALTHCHECK --interval=5s --retries=2 CMD curl -f http://localhost\n",
         );
         let ports: Vec<&str> = state.config.exposed_ports.iter().map(String::as_str).collect();
@@ -213,7 +227,9 @@ mod tests {
 
     #[test]
     fn values_that_make_no_sense_are_errors() {
-        for text in ["ARG x\nUSER $x", "STOPSIGNAL 99", "STOPSIGNAL -", "EXPOSE 99999", "ARG x\nVOLUME $x"] {
+        for text in
+            ["ARG x\nUSER $x", "ARG x=99\nSTOPSIGNAL $x", "ARG x=-\nSTOPSIGNAL $x", "ARG x=99999\nEXPOSE $x", "ARG x\nVOLUME $x"]
+        {
             assert!(after(&format!("FROM scratch\n{text}\n"), |_| {}).is_err(), "{text}");
         }
     }

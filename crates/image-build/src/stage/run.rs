@@ -35,7 +35,7 @@ impl<'a> Builder<'a> {
         let network = self.run_network(run)?;
         let environment = state.run_environment();
         let key = self.run_key(state, run, &environment)?;
-        if let Some(made) = self.from_cache(state, &key, step)? {
+        if let Some(made) = self.take_cached(state, &key, step)? {
             return Ok(made);
         }
         let command = self.command(state, run)?;
@@ -100,7 +100,12 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn run_key(&mut self, state: &StageState, run: &Run, environment: &[(String, String)]) -> Result<crate::layers::CacheKey, StepError> {
+    fn run_key(
+        &mut self,
+        state: &StageState,
+        run: &Run,
+        environment: &[(String, String)],
+    ) -> Result<crate::layers::CacheKey, StepError> {
         let mounts = self.mounts_digest(state, run)?;
         let text = format!(
             "{:?} {:?} shell={:?} cwd={} user={} env={environment:?}",

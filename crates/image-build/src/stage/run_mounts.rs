@@ -155,7 +155,8 @@ impl Builder<'_> {
         use crate::copy::{CopyJob, Item, Rewrite, Unpack, place};
         let source = self.source(Some(from))?;
         let selection = Selection::default();
-        let found = find(source.root(), &escape(mount.source.as_deref().unwrap_or("/")), &selection, &self.place_name(Some(from)))?;
+        let found =
+            find(source.root(), &escape(mount.source.as_deref().unwrap_or("/")), &selection, &self.place_name(Some(from)))?;
         let items: Vec<Item> = found.into_iter().map(|source| Item::Found { source, below: None }).collect();
         let rewrite = Rewrite { owner: None, mode: None, devices: false };
         let image = RootDir::open(dir).map_err(StepError::path("open the cache directory", dir))?;

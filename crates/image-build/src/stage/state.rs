@@ -49,7 +49,8 @@ impl StageState {
     /// An empty stage.
     pub(crate) fn scratch(index: usize, key: CacheKey) -> Self {
         // As BuildKit has it: PATH and the working directory are written down.
-        let config = ContainerConfig { env: vec![DEFAULT_PATH.to_owned()], working_dir: "/".to_owned(), ..ContainerConfig::default() };
+        let config =
+            ContainerConfig { env: vec![DEFAULT_PATH.to_owned()], working_dir: "/".to_owned(), ..ContainerConfig::default() };
         Self {
             index,
             config,

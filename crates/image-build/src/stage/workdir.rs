@@ -21,7 +21,7 @@ impl Builder<'_> {
         let dir = clean(&state.absolute(&path));
         state.config.working_dir = dir.clone();
         let key = state.key.step("WORKDIR", [dir.as_bytes(), state.config.user.as_bytes()]);
-        if let Some(made) = self.from_cache(state, &key, step)? {
+        if let Some(made) = self.take_cached(state, &key, step)? {
             return Ok(made);
         }
         let view = self.view(&state.layers, state.base.as_ref())?;

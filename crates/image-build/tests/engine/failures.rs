@@ -1,0 +1,174 @@
+//! Builds that fail, are cancelled, or whose process is killed.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use build_model::{Blame, Diagnose};
+use image_build::{BuildError, Limits, OutputStream, Progress, ProgressEvent, StepError, sweep};
+
+use crate::run::running;
+use crate::world::{Options, Recorder, World};
+
+pub const TESTS: &[crate::Test] = &[
+    ("failures::a_failing_run_names_line_and_exit_code", exit_code),
+    ("failures::missing_programs_are_told_apart", programs),
+    ("failures::a_cancelled_build_leaves_nothing", cancelled),
+    ("failures::a_run_that_takes_too_long_is_stopped", timed_out),
+    ("failures::a_missing_runtime_is_the_sites_fault", no_runtime),
+    ("failures::what_a_killed_build_left_is_swept", killed),
+];
+
+fn exit_code() {
+    let world = World::new();
+    let text = "FROM BASE\nENV a=b\nRUN echo before; \\\n  echo to-stderr >&2; \\\n  exit 42\nRUN true\n";
+    let err = world.build_with(text, &Options::default()).expect_err("it fails");
+    let BuildError::Step { place, .. } = &err else { panic!("{err}") };
+    assert_eq!((place.span.first_line, place.span.last_line, err.exit_code()), (3, 5, Some(42)));
+    assert_eq!((err.blame(), err.kind()), (Blame::Packager, "run-failed"));
+    let message = err.to_string();
+    assert!(message.starts_with("Dockerfile:3: the command ended with exit code 42\n    RUN echo before; \\"), "{message}");
+    assert!(message.contains("\n    before") && message.contains("\n    to-stderr"), "{message}");
+    let err = world.build_with("FROM BASE\nRUN sh -c 'kill -9 $$'; exit $?\n", &Options::default()).expect_err("a signal");
+    assert!(err.to_string().contains("killed by signal 9"), "{err}");
+}
+
+fn programs() {
+    let world = World::new();
+    let error = |text: &str| world.build_with(text, &Options::default()).expect_err(text);
+    assert!(error("FROM scratch\nRUN true\n").hint().is_some_and(|h| h.contains("no shell")));
+    assert!(error("FROM BASE\nRUN [\"/no/such\"]\n").to_string().contains("the image has no program `/no/such`"));
+    assert_eq!(error("FROM BASE\nRUN nosuch\n").exit_code(), Some(127));
+}
+
+fn cancelled() {
+    let world = World::new();
+    let options = Options::default();
+    let recorder = Recorder { cancel_at: Some(("started".into(), options.cancel.clone())), ..Recorder::default() };
+    let begun = Instant::now();
+    let err = world
+        .build_watched("FROM BASE\nRUN touch /x\nRUN echo started; sleep 4712\n", &options, &recorder)
+        .expect_err("cancelled");
+    assert!(matches!(err, BuildError::Cancelled) && err.blame() == Blame::Cancelled, "{err}");
+    assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    assert!(!running("4712"), "a process of the RUN is left");
+    assert!(matches!(world.build_with("FROM BASE\nRUN true\n", &options), Err(BuildError::Cancelled)), "the flag stays");
+}
+
+fn timed_out() {
+    let world = World::new();
+    let limits = Limits { run_seconds: Some(1), ..Limits::default() };
+    let err = world
+        .build_with("FROM BASE\nRUN echo begun; sleep 4713\n", &Options { limits, ..Options::default() })
+        .expect_err("too long");
+    let BuildError::Step { cause, .. } = &err else { panic!("{err}") };
+    assert!(matches!(&**cause, StepError::TimedOut { seconds: 1, last_lines } if last_lines == &["begun"]), "{err}");
+    assert!(!running("4713"));
+}
+
+fn no_runtime() {
+    let world = World::new();
+    // A directory is no program; PATH is not searched for absolute names.
+    let err = with_runtime(&world, "/nonexistent/crun");
+    assert_eq!((err.blame(), err.kind()), (Blame::Site, "sandbox-runtime-missing"));
+    let err = with_runtime(&world, "/bin/false");
+    assert_eq!(err.blame(), Blame::Packager, "a runtime that only fails cannot be told from a command that does: {err}");
+}
+
+fn with_runtime(world: &World, runtime: &str) -> BuildError {
+    use dockerfile::{PlanOptions, parse, plan};
+    use image_build::{BuildRequest, CancelFlag, NoHooks, SandboxNetwork, SandboxOptions, build};
+    let file = parse(format!("FROM {}\nRUN true\n", crate::world::BASE).as_bytes(), "Dockerfile").expect("a Dockerfile");
+    let platform = format!("linux/{}", build_model::Arch::host().oci()).parse().expect("platform");
+    let plan = plan(&file, &PlanOptions { target: None, build_args: Default::default(), platform }).expect("a plan");
+    let sandbox = SandboxOptions {
+        runtime: runtime.into(),
+        network: SandboxNetwork::None,
+        injected: Vec::new(),
+        run_env: Vec::new(),
+        limits: Limits::default(),
+    };
+    let result = build(&BuildRequest {
+        plan: &plan,
+        context: &world.context(),
+        ignore: None,
+        dockerfile_name: "Dockerfile",
+        store: &world.store,
+        work_dir: &world.dir.path().join("work"),
+        images: &world.images,
+        labels: &Default::default(),
+        source_date_epoch: 0,
+        squash: false,
+        use_cache: false,
+        compression: image_layers::Compression::None,
+        format: image_layers::ManifestFormat::Oci,
+        sandbox: &sandbox,
+        run_hooks: &NoHooks,
+        progress: &image_build::Silent,
+        cancel: &CancelFlag::new(),
+        cache_salt: "",
+    });
+    world.assert_nothing_left();
+    result.expect_err("no runtime")
+}
+
+/// The argument that makes this program the victim of [`killed`].
+pub const VICTIM: &str = "--victim";
+
+/// Builds in `dir` until somebody kills this process.
+pub fn be_killed(dir: &Path) {
+    struct Tell;
+    impl Progress for Tell {
+        fn event(&self, event: ProgressEvent) {
+            if let ProgressEvent::OutputLine { stream: OutputStream::Stdout, line } = event {
+                println!("{line}");
+            }
+        }
+    }
+    let text = "FROM BASE\nRUN echo started; sleep 4714\n";
+    let ended = World::new().build_at(dir, text, &Options::default(), &Tell);
+    panic!("the build ended by itself: {ended:?}");
+}
+
+fn killed() {
+    let root = tempfile::tempdir().expect("tempdir");
+    let work_dir = root.path().join("task-7/x86_64");
+    fs::create_dir_all(&work_dir).expect("mkdir");
+    let program = std::env::current_exe().expect("program");
+    // Its store goes away with the directory, which it cannot see to itself.
+    let mut command = Command::new(program);
+    let spawned = command.arg(VICTIM).arg(&work_dir).env("TMPDIR", root.path()).stdout(Stdio::piped()).spawn().expect("spawn");
+    let mut victim = Victim { child: spawned, root: root.path() };
+    let mut lines = BufReader::new(victim.child.stdout.take().expect("stdout")).lines();
+    assert_eq!(lines.next().expect("a line").expect("text"), "started");
+    // The line comes right before the shell becomes the program.
+    let begun = Instant::now();
+    while !running("4714") && begun.elapsed() < Duration::from_secs(30) {
+        std::thread::yield_now();
+    }
+    sweep(root.path());
+    assert!(running("4714"), "a living build is left alone");
+    victim.child.kill().expect("kill");
+    victim.child.wait().expect("wait");
+    assert!(running("4714"), "the container outlives its builder, or this test proves nothing");
+    sweep(root.path());
+    assert!(!running("4714"), "the container is left");
+    assert!(!work_dir.join("engine").exists(), "the engine's directory is left");
+    assert!(work_dir.exists(), "the work directory itself is the caller's");
+}
+
+/// Ends the victim and its container also when the test fails.
+struct Victim<'a> {
+    child: Child,
+    root: &'a Path,
+}
+
+impl Drop for Victim<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        sweep(self.root);
+    }
+}

@@ -1,0 +1,61 @@
+//! The engine on a real kernel: overlay mounts, namespaces and containers (crun), on a root file system of one static
+//! busybox. Needs root. Run one by its name: `cargo test -p image-build --test engine -- NAME`.
+//!
+//! No test harness of the usual kind: [`image_build::prepare_process`] has to be called before the first thread starts.
+
+mod config;
+mod copy;
+mod failures;
+mod layers;
+mod network;
+mod run;
+mod world;
+
+use std::process::ExitCode;
+
+type Test = (&'static str, fn());
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if let [flag, dir] = args.as_slice()
+        && flag == failures::VICTIM
+    {
+        image_build::prepare_process().expect("prepare_process");
+        failures::be_killed(dir.as_ref());
+        return ExitCode::SUCCESS;
+    }
+    let tests: Vec<Test> = [run::TESTS, network::TESTS, copy::TESTS, layers::TESTS, config::TESTS, failures::TESTS].concat();
+    // What cargo-nextest asks of a test binary.
+    if args.iter().any(|a| a == "--list") {
+        if !args.iter().any(|a| a == "--ignored") {
+            tests.iter().for_each(|(name, _)| println!("{name}: test"));
+        }
+        return ExitCode::SUCCESS;
+    }
+    if !rustix::process::geteuid().is_root() {
+        println!("skipped: the engine's tests need root");
+        return ExitCode::SUCCESS;
+    }
+    image_build::prepare_process().expect("prepare_process");
+    run_tests(&tests, &args)
+}
+
+fn run_tests(tests: &[Test], args: &[String]) -> ExitCode {
+    let exact = args.iter().any(|a| a == "--exact");
+    let filters: Vec<&String> = args.iter().filter(|a| !a.starts_with('-')).collect();
+    let wanted =
+        |name: &str| filters.is_empty() || filters.iter().any(|f| if exact { name == *f } else { name.contains(f.as_str()) });
+    let mut failed = Vec::new();
+    let mut passed = 0;
+    for (name, test) in tests.iter().filter(|(name, _)| wanted(name)) {
+        let begun = std::time::Instant::now();
+        match std::panic::catch_unwind(test) {
+            Ok(()) => passed += 1,
+            Err(_) => failed.push(*name),
+        }
+        let how = if failed.last() == Some(name) { "FAILED" } else { "ok" };
+        println!("test {name} ... {how} ({:.2} s)", begun.elapsed().as_secs_f64());
+    }
+    println!("\n{passed} passed, {} failed {failed:?}", failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
