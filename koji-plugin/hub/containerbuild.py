@@ -16,10 +16,10 @@ from koji.context import context
 from koji.plugin import callback, export
 
 # An argument list [src, target, opts], so that the hub's `channel` policy sees source, target and scratch.
-koji.tasks.LEGACY_SIGNATURES['buildContainer'] = [[['src', 'target', 'opts'], None, None, (None,)]]
-koji.tasks.LEGACY_SIGNATURES['buildSourceContainer'] = [[['target', 'opts'], None, None, (None,)]]
+koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
+koji.tasks.LEGACY_SIGNATURES["buildSourceContainer"] = [[["target", "opts"], None, None, (None,)]]
 
-DEFAULT_CONFIG = '/etc/koji-hub/plugins/containerbuild.conf'
+DEFAULT_CONFIG = "/etc/koji-hub/plugins/containerbuild.conf"
 
 _config = None
 
@@ -39,20 +39,20 @@ def buildContainer(src, target, opts=None, priority=None, channel=None):
     context.session.assertLogin()
     extension = _extension()
     checked = extension.check_build_container(src, target, opts, priority)
-    if checked['needs_admin'] and not context.session.hasPerm('admin'):
-        raise koji.ActionNotAllowed('only admins may create high-priority tasks')
-    if kojihub.get_build_target(checked['target']) is None:
-        known = [row['name'] for row in kojihub.get_build_targets()]
-        raise koji.ParameterError(extension.unknown_target(checked['target'], known))
+    if checked["needs_admin"] and not context.session.hasPerm("admin"):
+        raise koji.ActionNotAllowed("only admins may create high-priority tasks")
+    if kojihub.get_build_target(checked["target"]) is None:
+        known = [row["name"] for row in kojihub.get_build_targets()]
+        raise koji.ParameterError(extension.unknown_target(checked["target"], known))
 
     options = {}
-    if checked['priority'] is not None:
-        options['priority'] = checked['priority']
-    channel = _settings()['channel'] if channel is None else channel
+    if checked["priority"] is not None:
+        options["priority"] = checked["priority"]
+    channel = _settings()["channel"] if channel is None else channel
     if channel:
         # An empty channel leaves the choice to the hub's `channel` policy alone.
-        options['channel'] = channel
-    return kojihub.make_task('buildContainer', [checked['src'], checked['target'], checked['opts']], **options)
+        options["channel"] = channel
+    return kojihub.make_task("buildContainer", [checked["src"], checked["target"], checked["opts"]], **options)
 
 
 @export
@@ -62,45 +62,45 @@ def buildSourceContainer(target, opts=None, priority=None, channel=None):
     The call exists because clients know it; they get a sentence instead of "Invalid method".
     """
     context.session.assertLogin()
-    raise koji.GenericError('Source containers are not available yet on this hub; only buildContainer is')
+    raise koji.GenericError("Source containers are not available yet on this hub; only buildContainer is")
 
 
-@callback('preImport')
+@callback("preImport")
 def check_container_import(cbtype, *args, **kws):
     """Refuse the import of an image whose RPMs are not all RPMs of this Koji, compared by SIGMD5."""
-    if kws.get('type') != 'cg':
+    if kws.get("type") != "cg":
         return
-    metadata = kws.get('metadata')
-    extra = ((metadata or {}).get('build') or {}).get('extra') or {}
-    if 'image' not in extra and 'container_koji_task_id' not in extra:
+    metadata = kws.get("metadata")
+    extra = ((metadata or {}).get("build") or {}).get("extra") or {}
+    if "image" not in extra and "container_koji_task_id" not in extra:
         # Somebody else's import: not looked at, whatever state the extension is in.
         return
     settings = _settings()
-    if not settings['check_imports']:
+    if not settings["check_imports"]:
         return
     extension = _extension()
-    components = extension.container_components(metadata, settings['content_generators'])
+    components = extension.container_components(metadata, settings["content_generators"])
     if not components:
         return
     known = []
-    batch = settings['batch']
+    batch = settings["batch"]
     for start in range(0, len(components), batch):
-        known.extend(_koji_rpms(components[start:start + batch]))
+        known.extend(_koji_rpms(components[start : start + batch]))
     extension.check_components(components, known)
 
 
 def _koji_rpms(components):
     """The rows of rpminfo with the names of these components, in one query."""
-    columns = ['name', 'version', 'release', 'arch', 'payloadhash', 'external_repo_id']
-    if hasattr(kojihub, 'reject_draft'):
+    columns = ["name", "version", "release", "arch", "payloadhash", "external_repo_id"]
+    if hasattr(kojihub, "reject_draft"):
         # hub 1.34 and later
-        columns.append('draft')
-    nvras = tuple({(c['name'], c['version'], c['release'], c['arch']) for c in components})
+        columns.append("draft")
+    nvras = tuple({(c["name"], c["version"], c["release"], c["arch"]) for c in components})
     query = kojihub.QueryProcessor(
-        tables=['rpminfo'],
+        tables=["rpminfo"],
         columns=columns,
-        clauses=['(name, version, release, arch) IN %(nvras)s'],
-        values={'nvras': nvras},
+        clauses=["(name, version, release, arch) IN %(nvras)s"],
+        values={"nvras": nvras},
     )
     return query.execute()
 
@@ -112,7 +112,8 @@ def _extension():
     except ImportError as error:
         raise koji.PluginError(
             f"the hub lacks containerbuild's extension module (containerbuild_hub): {error}; "
-            'the administrators of this hub have to install it') from error
+            "the administrators of this hub have to install it"
+        ) from error
     return containerbuild_hub
 
 
@@ -121,20 +122,20 @@ def _settings():
     global _config
     if _config is None:
         # The environment variable is for hubs that are not installed in the system (the development hub, tests).
-        path = os.environ.get('CONTAINERBUILD_HUB_CONF', DEFAULT_CONFIG)
+        path = os.environ.get("CONTAINERBUILD_HUB_CONF", DEFAULT_CONFIG)
         parser = koji.read_config_files([(path, False)])
-        get = parser.get if parser.has_section('containerbuild') else (lambda section, key, fallback: fallback)
+        get = parser.get if parser.has_section("containerbuild") else (lambda section, key, fallback: fallback)
         try:
-            batch = int(get('containerbuild', 'import_batch', fallback='500'))
+            batch = int(get("containerbuild", "import_batch", fallback="500"))
         except ValueError as error:
-            raise koji.ConfigurationError(f'{path}: import_batch must be a number') from error
-        check = get('containerbuild', 'check_imports', fallback='yes').strip().lower()
-        if check not in ('yes', 'true', 'on', '1', 'no', 'false', 'off', '0'):
-            raise koji.ConfigurationError(f'{path}: check_imports must be yes or no')
+            raise koji.ConfigurationError(f"{path}: import_batch must be a number") from error
+        check = get("containerbuild", "check_imports", fallback="yes").strip().lower()
+        if check not in ("yes", "true", "on", "1", "no", "false", "off", "0"):
+            raise koji.ConfigurationError(f"{path}: check_imports must be yes or no")
         _config = {
-            'channel': get('containerbuild', 'channel', fallback='container').strip(),
-            'check_imports': check in ('yes', 'true', 'on', '1'),
-            'content_generators': get('containerbuild', 'content_generators', fallback='containerbuild atomic-reactor').split(),
-            'batch': max(1, batch),
+            "channel": get("containerbuild", "channel", fallback="container").strip(),
+            "check_imports": check in ("yes", "true", "on", "1"),
+            "content_generators": get("containerbuild", "content_generators", fallback="containerbuild atomic-reactor").split(),
+            "batch": max(1, batch),
         }
     return _config

@@ -29,11 +29,22 @@ def arguments():
     parser.add_argument("--client-ca", type=Path, help="CA whose client certificates log users in by their common name")
     parser.add_argument("--plugin", action="append", dest="plugins", metavar="NAME", help="hub plugin to load")
     parser.add_argument("--plugin-path", action="append", type=Path, metavar="DIR", help="directory of hub plugins")
-    parser.add_argument("--user", action="append", dest="users", type=config.user, metavar="NAME[:PASSWORD[:PERMISSION...]]",
-                        help="user to have at start; - as the password means certificate only")
+    parser.add_argument(
+        "--user",
+        action="append",
+        dest="users",
+        type=config.user,
+        metavar="NAME[:PASSWORD[:PERMISSION...]]",
+        help="user to have at start; - as the password means certificate only",
+    )
     parser.add_argument("--policy", action="append", metavar="NAME=RULES", help="hub policy; rules separated by newlines")
-    parser.add_argument("--scheduler", action="append", type=config.scheduler_limit, metavar="KEY=SECONDS",
-                        help="one of " + ", ".join(config.SCHEDULER_KEYS))
+    parser.add_argument(
+        "--scheduler",
+        action="append",
+        type=config.scheduler_limit,
+        metavar="KEY=SECONDS",
+        help="one of " + ", ".join(config.SCHEDULER_KEYS),
+    )
     parser.add_argument("--session-lifetime", type=float, metavar="SECONDS", help="0: sessions do not expire")
     parser.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING"], help="default INFO")
     return parser.parse_args()

@@ -22,24 +22,40 @@ JOINS = "JOIN archivetypes ON archivetypes.id = archiveinfo.type_id JOIN btype O
 def find_archives(**wanted):
     """Archives whose columns (id, build_id, filename, size, checksum, checksum_type …) have the given values."""
     clauses = [f"archiveinfo.{name} = :{name}" for name in wanted] or ["1"]
-    return db().all(
-        f"SELECT {COLUMNS} FROM archiveinfo {JOINS} WHERE {' AND '.join(clauses)} ORDER BY archiveinfo.id", **wanted
-    )
+    return db().all(f"SELECT {COLUMNS} FROM archiveinfo {JOINS} WHERE {' AND '.join(clauses)} ORDER BY archiveinfo.id", **wanted)
 
 
 @rpc
 def listArchives(
-    buildID=None, buildrootID=None, componentBuildrootID=None, hostID=None, type=None, filename=None, size=None, checksum=None,
-    checksum_type=None, typeInfo=None, queryOpts=None, imageID=None, archiveID=None, strict=False,
+    buildID=None,
+    buildrootID=None,
+    componentBuildrootID=None,
+    hostID=None,
+    type=None,
+    filename=None,
+    size=None,
+    checksum=None,
+    checksum_type=None,
+    typeInfo=None,
+    queryOpts=None,
+    imageID=None,
+    archiveID=None,
+    strict=False,
 ):
     """Archives of a build, from or in a buildroot, or inside another archive; with `type` those of a build type only"""
     given = {
-        "build_id": buildID, "buildroot_id": buildrootID, "filename": filename, "size": size, "checksum": checksum,
-        "checksum_type": checksum_type, "id": archiveID,
+        "build_id": buildID,
+        "buildroot_id": buildrootID,
+        "filename": filename,
+        "size": size,
+        "checksum": checksum,
+        "checksum_type": checksum_type,
+        "id": archiveID,
     }
     rows = find_archives(**{name: value for name, value in given.items() if value is not None})
     for component, table, column in (
-        (componentBuildrootID, "buildroot_archives", "buildroot_id"), (imageID, "archive_components", "archive_id"),
+        (componentBuildrootID, "buildroot_archives", "buildroot_id"),
+        (imageID, "archive_components", "archive_id"),
     ):
         if component is not None:
             inside = "archive_id" if table == "buildroot_archives" else "component_id"

@@ -14,8 +14,21 @@ QUERY = (
 )
 # What only a mock buildroot has.
 STANDARD_KEYS = (
-    "state", "task_id", "host_id", "host_name", "repo_id", "repo_state", "tag_id", "tag_name", "create_event_id",
-    "create_event_time", "create_ts", "retire_event_id", "retire_event_time", "retire_ts", "repo_create_event_id",
+    "state",
+    "task_id",
+    "host_id",
+    "host_name",
+    "repo_id",
+    "repo_state",
+    "tag_id",
+    "tag_name",
+    "create_event_id",
+    "create_event_time",
+    "create_ts",
+    "retire_event_id",
+    "retire_event_time",
+    "retire_ts",
+    "repo_create_event_id",
     "repo_create_event_time",
 )
 

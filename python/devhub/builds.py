@@ -69,9 +69,16 @@ def new_build(data, state):
         convert_value(data.get(key), str, check_only=True)
     koji.check_NVR(data, strict=True)
     row = {
-        "version": data["version"], "release": data["release"], "epoch": data.get("epoch"), "source": data.get("source"),
-        "extra": data.get("extra"), "task_id": data.get("task_id"), "cg_id": data.get("cg_id"), "state": state,
-        "owner": data.get("owner") or context.session.user_id, "start_time": data.get("start_time"),
+        "version": data["version"],
+        "release": data["release"],
+        "epoch": data.get("epoch"),
+        "source": data.get("source"),
+        "extra": data.get("extra"),
+        "task_id": data.get("task_id"),
+        "cg_id": data.get("cg_id"),
+        "state": state,
+        "owner": data.get("owner") or context.session.user_id,
+        "start_time": data.get("start_time"),
         "completion_time": data.get("completion_time"),
     }
     if row["completion_time"] is None and state == COMPLETE:
@@ -101,9 +108,7 @@ def _check_reusable(old, data):
             raise koji.GenericError(f"Build is already reserved: {old['nvr']}")
         raise koji.GenericError(f"Build already in progress (task {old['task_id']})")
     if old["state"] not in (BUILD_FAILED, BUILD_CANCELED):
-        raise koji.GenericError(
-            f"Build already exists (id={old['id']}, state={koji.BUILD_STATES[old['state']]}): {old['nvr']}"
-        )
+        raise koji.GenericError(f"Build already exists (id={old['id']}, state={koji.BUILD_STATES[old['state']]}): {old['nvr']}")
     history = {"tag_listing": "Build was tagged", "rpminfo": "Build has rpms", "archiveinfo": "Build has archives"}
     for table, what in history.items():
         if db().value(f"SELECT count(*) FROM {table} WHERE build_id = :id", id=old["id"]):
@@ -183,16 +188,36 @@ def getWinBuild(buildInfo, strict=False):
 
 @rpc
 def listBuilds(
-    packageID=None, userID=None, taskID=None, prefix=None, state=None, volumeID=None, source=None, createdBefore=None,
-    createdAfter=None, completeBefore=None, completeAfter=None, type=None, typeInfo=None, queryOpts=None, pattern=None, cgID=None,
-    draft=None, promotedBefore=None, promotedAfter=None, promoter=None,
+    packageID=None,
+    userID=None,
+    taskID=None,
+    prefix=None,
+    state=None,
+    volumeID=None,
+    source=None,
+    createdBefore=None,
+    createdAfter=None,
+    completeBefore=None,
+    completeAfter=None,
+    type=None,
+    typeInfo=None,
+    queryOpts=None,
+    pattern=None,
+    cgID=None,
+    draft=None,
+    promotedBefore=None,
+    promotedAfter=None,
+    promoter=None,
 ):
     """Builds, filtered"""
     clauses, values = [], {}
     for clause, value in (
-        ("build.task_id = :task", taskID if taskID != -1 else None), ("build.state = :state", state),
-        ("volume.id = :volume", volumeID), ("born.time < :before", timestamp(createdBefore)),
-        ("born.time > :after", timestamp(createdAfter)), ("build.completion_time < :complete_before", timestamp(completeBefore)),
+        ("build.task_id = :task", taskID if taskID != -1 else None),
+        ("build.state = :state", state),
+        ("volume.id = :volume", volumeID),
+        ("born.time < :before", timestamp(createdBefore)),
+        ("born.time > :after", timestamp(createdAfter)),
+        ("build.completion_time < :complete_before", timestamp(completeBefore)),
         ("build.completion_time > :complete_after", timestamp(completeAfter)),
     ):
         if value is not None:
@@ -235,7 +260,9 @@ def getNextRelease(build_info, incr=1):
     release = db().value(
         "SELECT release FROM build JOIN package ON package.id = build.pkg_id"
         " WHERE package.name = :name AND version = :version AND state IN :states ORDER BY build.id DESC",
-        name=build_info["name"], version=build_info["version"], states=[BUILDING, COMPLETE, DELETED],
+        name=build_info["name"],
+        version=build_info["version"],
+        states=[BUILDING, COMPLETE, DELETED],
     )
     step = convert_value(incr, int)
     if not release:

@@ -19,7 +19,8 @@ def assert_cg(cg):
     context.session.assertLogin()
     granted = db().value(
         "SELECT count(*) FROM cg_users WHERE cg_id = :cg AND user_id = :user AND revoke_event IS NULL",
-        cg=found["id"], user=context.session.user_id,
+        cg=found["id"],
+        user=context.session.user_id,
     )
     if not granted:
         raise koji.AuthError(f"Content generator access required ({found['name']})")

@@ -65,11 +65,19 @@ class Importer:
         self.types = self._build_types()
         self.roots = self._check_buildroots()
         self.outputs = [self._check_output(dict(entry)) for entry in self.metadata["output"]]
-        policy.assert_policy("cg_import", {
-            "package": self.build["name"], "version": self.build["version"], "release": self.build["release"],
-            "btypes": list(self.types), "source": self.build["source"], "draft": False, "cg_list": [self.cg["id"]],
-            "metadata_only": any(entry.get("metadata_only") for entry in self.outputs),
-        })
+        policy.assert_policy(
+            "cg_import",
+            {
+                "package": self.build["name"],
+                "version": self.build["version"],
+                "release": self.build["release"],
+                "btypes": list(self.types),
+                "source": self.build["source"],
+                "draft": False,
+                "cg_list": [self.cg["id"]],
+                "metadata_only": any(entry.get("metadata_only") for entry in self.outputs),
+            },
+        )
         top = koji.pathinfo.build({**self.build, "volume_name": "DEFAULT"})
         if os.path.lexists(top):
             raise koji.GenericError(f"Destination directory already exists: {top}")
@@ -86,9 +94,7 @@ class Importer:
             # As the real hub: the moved files go too, a retry uploads again.
             shutil.rmtree(top, ignore_errors=True)
             raise
-        koji.plugin.run_callbacks(
-            "postImport", type="cg", metadata=self.metadata, directory=self.directory, build=build
-        )
+        koji.plugin.run_callbacks("postImport", type="cg", metadata=self.metadata, directory=self.directory, build=build)
         return build
 
     def _content_generator(self):
@@ -165,9 +171,14 @@ class Importer:
             if root["id"] in roots:
                 raise koji.GenericError(f"Duplicate buildroot id in metadata: {root['id']!r}")
             row = {
-                "br_type": EXTERNAL, "cg_id": self.cg["id"], "cg_version": root["content_generator"]["version"],
-                "container_type": root["container"]["type"], "container_arch": root["container"]["arch"],
-                "host_os": root["host"]["os"], "host_arch": root["host"]["arch"], "extra": root.get("extra"),
+                "br_type": EXTERNAL,
+                "cg_id": self.cg["id"],
+                "cg_version": root["content_generator"]["version"],
+                "container_type": root["container"]["type"],
+                "container_arch": root["container"]["arch"],
+                "host_os": root["host"]["os"],
+                "host_arch": root["host"]["arch"],
+                "extra": root.get("extra"),
             }
             roots[root["id"]] = (row, *self._match_components(root["components"]), root["tools"])
         return roots
@@ -236,8 +247,10 @@ class Importer:
             raise koji.GenericError(f"No such archive: {component['archive_id']}")
         archive = rows[0]
         expected = {
-            "nvr": find_build(archive["build_id"], strict=True)["nvr"], "filename": archive["filename"],
-            "filesize": archive["size"], "checksum": archive["checksum"],
+            "nvr": find_build(archive["build_id"], strict=True)["nvr"],
+            "filename": archive["filename"],
+            "filesize": archive["size"],
+            "checksum": archive["checksum"],
             "checksum_type": koji.CHECKSUM_TYPES[archive["checksum_type"]],
         }
         for key in ("nvr", "filename"):
@@ -252,7 +265,9 @@ class Importer:
 
     def _match_file(self, component):
         rows = find_archives(
-            filename=component["filename"], size=component["filesize"], checksum=component["checksum"],
+            filename=component["filename"],
+            size=component["filesize"],
+            checksum=component["checksum"],
             checksum_type=koji.CHECKSUM_TYPES[component["checksum_type"]],
         )
         if not rows:
@@ -263,7 +278,11 @@ class Importer:
         extra = self.build["extra"]
         if self.token:
             db().update(
-                "build", self.build["build_id"], extra=extra, source=self.build["source"], task_id=self.build["task_id"],
+                "build",
+                self.build["build_id"],
+                extra=extra,
+                source=self.build["source"],
+                task_id=self.build["task_id"],
                 owner=self.build.get("owner") or context.session.user_id,
             )
             build = set_state(self.build["build_id"], COMPLETE)
@@ -298,9 +317,13 @@ class Importer:
                 move_in(path, os.path.join(directory, entry["filename"]))
         else:
             row = {
-                "filename": entry["filename"], "size": entry["filesize"], "checksum": entry["checksum"],
-                "checksum_type": koji.CHECKSUM_TYPES[entry["checksum_type"]], "buildroot_id": buildroot_id,
-                "metadata_only": path is None, "extra": entry.get("extra"),
+                "filename": entry["filename"],
+                "size": entry["filesize"],
+                "checksum": entry["checksum"],
+                "checksum_type": koji.CHECKSUM_TYPES[entry["checksum_type"]],
+                "buildroot_id": buildroot_id,
+                "metadata_only": path is None,
+                "extra": entry.get("extra"),
             }
             archive_id = insert_archive(build, entry["btype"], path, row, entry["type_info"], entry)
             rpms, archives = entry["parts"]

@@ -21,9 +21,7 @@ def at(event_id, table):
     if event_id is None:
         return f"({table}.revoke_event IS NULL)"
     number = int(event_id)
-    return (
-        f"({table}.create_event <= {number} AND ({table}.revoke_event IS NULL OR {number} < {table}.revoke_event))"
-    )
+    return f"({table}.create_event <= {number} AND ({table}.revoke_event IS NULL OR {number} < {table}.revoke_event))"
 
 
 def add_version(table, key, **row):

@@ -12,23 +12,34 @@ from .values import apply_query_opts, timestamp
 
 # The fields of each table that identify something, and the tables that hold its name.
 TABLES = {
-    "user_perms": ("user_id", "perm_id"), "cg_users": ("user_id", "cg_id"),
+    "user_perms": ("user_id", "perm_id"),
+    "cg_users": ("user_id", "cg_id"),
     "tag_inheritance": ("tag_id", "parent_id", "priority", "maxdepth", "intransitive", "noconfig", "pkg_filter"),
     "tag_config": ("tag_id", "arches", "perm_id", "locked", "maven_support", "maven_include_all"),
-    "tag_extra": ("tag_id", "key", "value"), "build_target_config": ("build_target_id", "build_tag", "dest_tag"),
+    "tag_extra": ("tag_id", "key", "value"),
+    "build_target_config": ("build_target_id", "build_tag", "dest_tag"),
     "external_repo_config": ("external_repo_id", "url"),
     "host_config": ("host_id", "arches", "capacity", "description", "comment", "enabled"),
     "host_channels": ("host_id", "channel_id"),
     "tag_external_repos": ("tag_id", "external_repo_id", "priority", "merge_mode", "arches"),
-    "tag_listing": ("build_id", "tag_id"), "tag_packages": ("package_id", "tag_id", "blocked", "extra_arches"),
+    "tag_listing": ("build_id", "tag_id"),
+    "tag_packages": ("package_id", "tag_id", "blocked", "extra_arches"),
     "tag_package_owners": ("package_id", "tag_id", "owner"),
 }
 # field: (table of names, prefix of the name's key in the answer)
 NAMES = {
-    "user_id": ("users", "user"), "perm_id": ("permissions", "permission"), "cg_id": ("content_generator", "content_generator"),
-    "tag_id": ("tag", "tag"), "parent_id": ("tag", "parent"), "build_tag": ("tag", "build_tag"), "dest_tag": ("tag", "dest_tag"),
-    "build_target_id": ("build_target", "build_target"), "external_repo_id": ("external_repo", "external_repo"),
-    "host_id": ("host", "host"), "channel_id": ("channels", "channels"), "package_id": ("package", "package"),
+    "user_id": ("users", "user"),
+    "perm_id": ("permissions", "permission"),
+    "cg_id": ("content_generator", "content_generator"),
+    "tag_id": ("tag", "tag"),
+    "parent_id": ("tag", "parent"),
+    "build_tag": ("tag", "build_tag"),
+    "dest_tag": ("tag", "dest_tag"),
+    "build_target_id": ("build_target", "build_target"),
+    "external_repo_id": ("external_repo", "external_repo"),
+    "host_id": ("host", "host"),
+    "channel_id": ("channels", "channels"),
+    "package_id": ("package", "package"),
     "owner": ("users", "owner"),
 }
 # option: (fields it is compared with, how its value is looked up)

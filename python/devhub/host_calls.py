@@ -97,7 +97,8 @@ def get_host_tasks():
     """The calling host's open tasks: [{id, waiting, weight, alert when a child it waits for has ended}]"""
     rows = db().all(
         "SELECT id, waiting, weight FROM task WHERE host_id = :host AND state = :open ORDER BY id",
-        host=calling_host(), open=OPEN,
+        host=calling_host(),
+        open=OPEN,
     )
     for row in rows:
         if row["waiting"] and _awaited(row["id"])[0]:

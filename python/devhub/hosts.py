@@ -140,5 +140,3 @@ def getLastHostUpdate(hostID, ts=False):
 def silence(host):
     """Seconds since the last check-in of a host; endless when it never did."""
     return float("inf") if host["update_ts"] is None else time.time() - host["update_ts"]
-
-

@@ -68,8 +68,12 @@ def import_rpm(path, build=None, buildroot_id=None, extra=None):
     if koji.BUILD_STATES[build["state"]] in ("FAILED", "CANCELED", "DELETED"):
         raise koji.GenericError(f"Build is {koji.BUILD_STATES[build['state']]}: {build['nvr']}")
     row = {
-        "build_id": build["id"], "buildroot_id": buildroot_id, "size": os.path.getsize(path), "external_repo_id": 0,
-        "payloadhash": koji.hex_string(koji.get_header_field(header, "sigmd5")), "extra": extra,
+        "build_id": build["id"],
+        "buildroot_id": buildroot_id,
+        "size": os.path.getsize(path),
+        "external_repo_id": 0,
+        "payloadhash": koji.hex_string(koji.get_header_field(header, "sigmd5")),
+        "extra": extra,
         **{key: info[key] for key in ("name", "version", "release", "epoch", "arch", "buildtime")},
     }
     koji.plugin.run_callbacks("preImport", type="rpm", rpm=row, build=build, filepath=path, fileinfo=None)
@@ -208,7 +212,9 @@ def importArchive(filepath, buildinfo, type, typeInfo):
     context.session.assertPerm("image-import")
     path = work_path(filepath)
     row = {
-        "filename": os.path.basename(path), "size": os.path.getsize(path), "checksum": digest_of(path, "sha256"),
+        "filename": os.path.basename(path),
+        "size": os.path.getsize(path),
+        "checksum": digest_of(path, "sha256"),
         "checksum_type": koji.CHECKSUM_TYPES["sha256"],
     }
     insert_archive(find_build(buildinfo, strict=True), type, path, row, typeInfo)

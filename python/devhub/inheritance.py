@@ -53,9 +53,7 @@ def _walk(tag_id, event, order, seen, path, maxdepth, noconfig, filters):
 
 def _covers(previous, link):
     """Whether an earlier visit of the same tag already brought everything this one would."""
-    deep_enough = previous["nextdepth"] is None or (
-        link["nextdepth"] is not None and previous["nextdepth"] >= link["nextdepth"]
-    )
+    deep_enough = previous["nextdepth"] is None or (link["nextdepth"] is not None and previous["nextdepth"] >= link["nextdepth"])
     return deep_enough and not (previous["noconfig"] and not link["noconfig"]) and not previous["filter"]
 
 

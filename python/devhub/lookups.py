@@ -79,6 +79,4 @@ def addArchiveType(name, description, extensions, compression_type=None):
     context.session.assertPerm("admin")
     if lookup_name("archivetypes", name):
         raise koji.GenericError(f"archivetype {name} already exists")
-    db().insert(
-        "archivetypes", name=name, description=description, extensions=extensions, compression_type=compression_type
-    )
+    db().insert("archivetypes", name=name, description=description, extensions=extensions, compression_type=compression_type)

@@ -120,8 +120,16 @@ def packageListSetOwner(taginfo, pkginfo, owner, force=False):
 
 @rpc
 def listPackages(
-    tagID=None, userID=None, pkgID=None, prefix=None, inherited=False, with_dups=False, event=None, queryOpts=None,
-    with_owners=True, with_blocked=True,
+    tagID=None,
+    userID=None,
+    pkgID=None,
+    prefix=None,
+    inherited=False,
+    with_dups=False,
+    event=None,
+    queryOpts=None,
+    with_owners=True,
+    with_blocked=True,
 ):
     """Package list entries of a tag, or of a user or package; without either: all packages"""
     if tagID is None and userID is None and pkgID is None:

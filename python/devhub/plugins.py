@@ -47,11 +47,21 @@ def kojihub_module():
     """A module with the names plugins use of the real `kojihub`. Anything else is an AttributeError, not a surprise."""
     module = types.ModuleType("kojihub", "The development hub, under the name plugins know.")
     for name, value in {
-        "make_task": tasks.make_task, "get_build_target": targets.get_build_target,
-        "get_build_targets": targets.get_build_targets, "get_tag": tags.get_tag, "get_build": builds.find_build,
-        "get_rpm": rpms.getRPM, "get_user": users.getUser, "get_host": hosts.find_host, "get_package_id": packages.getPackageID,
-        "readPackageList": packages.read_package_list, "convert_value": values.convert_value, "check_policy": policy.check_policy,
-        "assert_policy": policy.assert_policy, "eval_policy": policy.eval_policy, "QueryProcessor": QueryProcessor,
+        "make_task": tasks.make_task,
+        "get_build_target": targets.get_build_target,
+        "get_build_targets": targets.get_build_targets,
+        "get_tag": tags.get_tag,
+        "get_build": builds.find_build,
+        "get_rpm": rpms.getRPM,
+        "get_user": users.getUser,
+        "get_host": hosts.find_host,
+        "get_package_id": packages.getPackageID,
+        "readPackageList": packages.read_package_list,
+        "convert_value": values.convert_value,
+        "check_policy": policy.check_policy,
+        "assert_policy": policy.assert_policy,
+        "eval_policy": policy.eval_policy,
+        "QueryProcessor": QueryProcessor,
         "reject_draft": reject_draft,
     }.items():
         setattr(module, name, value)

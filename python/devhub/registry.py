@@ -59,13 +59,15 @@ def list_api():
     api = []
     for name, function in sorted(HANDLERS.items()):
         parameters = inspect.signature(function).parameters.values()
-        api.append({
-            "name": name,
-            "doc": function.__doc__,
-            "argspec": list(inspect.getfullargspec(function))[:4],
-            "argdesc": "(" + ", ".join(str(p) for p in parameters) + ")",
-            "args": [p.name if p.default is p.empty else [p.name, p.default] for p in parameters],
-        })
+        api.append(
+            {
+                "name": name,
+                "doc": function.__doc__,
+                "argspec": list(inspect.getfullargspec(function))[:4],
+                "argdesc": "(" + ", ".join(str(p) for p in parameters) + ")",
+                "args": [p.name if p.default is p.empty else [p.name, p.default] for p in parameters],
+            }
+        )
     return api
 
 

@@ -81,9 +81,16 @@ class RepoMaker:
         for arch in arches:
             make_arch(os.path.join(top, arch), by_arch[arch], links)
         summary = {
-            "id": repo["id"], "tag": repo["tag_name"], "tag_id": repo["tag_id"], "task_id": None,
-            "event_id": repo["create_event"], "opts": repo["opts"], "custom_opts": {}, "with_src": False,
-            "with_separate_src": False, "with_debuginfo": False,
+            "id": repo["id"],
+            "tag": repo["tag_name"],
+            "tag_id": repo["tag_id"],
+            "task_id": None,
+            "event_id": repo["create_event"],
+            "opts": repo["opts"],
+            "custom_opts": {},
+            "with_src": False,
+            "with_separate_src": False,
+            "with_debuginfo": False,
         }
         with open(os.path.join(top, "repo.json"), "w", encoding="utf-8") as file:
             json.dump(summary, file, indent=2)
@@ -111,9 +118,7 @@ def _contents(repo):
         raise koji.GenericError(f"tag {repo['tag_name']} has external repos, which the development hub does not merge")
     everything = bool(config["extra"].get("repo_include_all"))
     rpms, builds = read_tagged_rpms(tag, event=event, inherit=True, latest=not everything)
-    links = {
-        build["id"]: os.path.relpath(koji.pathinfo.build(find_build(build["id"])), koji.pathinfo.topdir) for build in builds
-    }
+    links = {build["id"]: os.path.relpath(koji.pathinfo.build(find_build(build["id"])), koji.pathinfo.topdir) for build in builds}
     by_arch = {arch: [] for arch in arches}
     for rpm in rpms:
         if rpm["arch"] == "src" or koji.is_debuginfo(rpm["name"]):

@@ -43,12 +43,18 @@ def find_repo(repo_id):
 
 def newest_repo(tag_id, min_event=None, at_event=None, state=READY, dist=False):
     """The newest repo of a tag that fits, or None."""
-    return _full(db().one(
-        f"SELECT {COLUMNS} FROM repo {JOINS} WHERE repo.tag_id = :tag AND repo.state = :state AND repo.dist = :dist"
-        " AND (:at IS NULL OR repo.create_event = :at) AND (:min IS NULL OR repo.create_event >= :min)"
-        " ORDER BY repo.create_event DESC, repo.id DESC",
-        tag=tag_id, state=state, dist=dist, at=at_event, min=min_event,
-    ))
+    return _full(
+        db().one(
+            f"SELECT {COLUMNS} FROM repo {JOINS} WHERE repo.tag_id = :tag AND repo.state = :state AND repo.dist = :dist"
+            " AND (:at IS NULL OR repo.create_event = :at) AND (:min IS NULL OR repo.create_event >= :min)"
+            " ORDER BY repo.create_event DESC, repo.id DESC",
+            tag=tag_id,
+            state=state,
+            dist=dist,
+            at=at_event,
+            min=min_event,
+        )
+    )
 
 
 def _check_opts(opts):
@@ -73,11 +79,16 @@ def getRepo(tag, state=None, event=None, dist=False, min_event=None):
     state = READY if state is None else state
     if event is None:
         return newest_repo(tag_id, min_event=min_event, state=state, dist=dist)
-    return _full(db().one(
-        f"SELECT {COLUMNS} FROM repo {JOINS} WHERE repo.tag_id = :tag AND repo.state IN :states AND repo.create_event <= :event"
-        " ORDER BY repo.create_event DESC, repo.id DESC",
-        tag=tag_id, event=event, states=[READY, koji.REPO_STATES["EXPIRED"]],
-    ))
+    return _full(
+        db().one(
+            f"SELECT {COLUMNS} FROM repo {JOINS}"
+            " WHERE repo.tag_id = :tag AND repo.state IN :states AND repo.create_event <= :event"
+            " ORDER BY repo.create_event DESC, repo.id DESC",
+            tag=tag_id,
+            event=event,
+            states=[READY, koji.REPO_STATES["EXPIRED"]],
+        )
+    )
 
 
 @rpc("repo.get")
@@ -132,14 +143,23 @@ def repo_request(tag, min_event=None, at_event=None, opts=None, priority=None, f
             return answer
     same = db().one(
         f"{REQUEST} WHERE tag_id = :tag AND active AND ((:at IS NULL AND min_event >= :min) OR at_event = :at) ORDER BY 1",
-        tag=found["id"], at=at_event, min=min_event,
+        tag=found["id"],
+        at=at_event,
+        min=min_event,
     )
     if same:
         return {**answer, "request": _request(same), "duplicate": True}
     now = time.time()
     number = db().insert(
-        "repo_queue", create_time=now, update_time=now, owner=context.session.user_id, tag_id=found["id"], at_event=at_event,
-        min_event=min_event, opts=json.dumps(opts or {}), priority=koji.PRIO_DEFAULT + relative,
+        "repo_queue",
+        create_time=now,
+        update_time=now,
+        owner=context.session.user_id,
+        tag_id=found["id"],
+        at_event=at_event,
+        min_event=min_event,
+        opts=json.dumps(opts or {}),
+        priority=koji.PRIO_DEFAULT + relative,
     )
     answer["request"] = find_request(number)
     context.after_commit = "repo"
@@ -200,7 +220,13 @@ def new_repo(request):
     """Starts the repo of a request: its row, in state INIT, at the event it will show."""
     now = time.time()
     repo_id = db().insert(
-        "repo", tag_id=request["tag_id"], create_event=request["at_event"] or event(), creation_time=now, state_time=now,
-        state=koji.REPO_STATES["INIT"], opts=dict(OPTS), custom_opts={},
+        "repo",
+        tag_id=request["tag_id"],
+        create_event=request["at_event"] or event(),
+        creation_time=now,
+        state_time=now,
+        state=koji.REPO_STATES["INIT"],
+        opts=dict(OPTS),
+        custom_opts={},
     )
     return find_repo(repo_id)

@@ -56,8 +56,9 @@ def getRPM(rpminfo, strict=False, multi=False):
 
 
 @rpc
-def listRPMs(buildID=None, buildrootID=None, imageID=None, componentBuildrootID=None, hostID=None, arches=None, queryOpts=None,
-             draft=None):
+def listRPMs(
+    buildID=None, buildrootID=None, imageID=None, componentBuildrootID=None, hostID=None, arches=None, queryOpts=None, draft=None
+):
     """RPMs of a build, of a build's output from a buildroot, in an image archive, or in a buildroot"""
     joins, clauses, values, columns = JOINS, [], {}, WITH_REPO
     if buildID is not None:
@@ -128,6 +129,7 @@ def queryRPMSigs(rpm_id=None, sigkey=None, queryOpts=None):
     rows = db().all(
         "SELECT rpm_id, sigkey, sighash FROM rpmsigs WHERE (:rpm IS NULL OR rpm_id = :rpm)"
         " AND (:key IS NULL OR sigkey = :key) ORDER BY rpm_id, sigkey",
-        rpm=rpm_id, key=None if sigkey is None else sigkey.lower(),
+        rpm=rpm_id,
+        key=None if sigkey is None else sigkey.lower(),
     )
     return apply_query_opts(rows, queryOpts)

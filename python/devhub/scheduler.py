@@ -47,7 +47,8 @@ def run():
         refused = _refused(task["id"])
         room_needed = max(0, task["weight"] - CAPACITY_OVERCOMMIT)
         able = [
-            host for host in ready
+            host
+            for host in ready
             if host["id"] not in refused
             and task["channel_id"] in channel_ids(host["id"])
             and task["arch"] in (host["arches"] or "").split() + ["noarch"]
@@ -72,7 +73,8 @@ def refuse(host_id, task_id, soft, msg, by_host):
 def _refused(task_id):
     rows = db().all(
         "SELECT host_id FROM task_refusals WHERE task_id = :task AND (NOT soft OR time > :since)",
-        task=task_id, since=time.time() - LIMITS["soft_refusal"],
+        task=task_id,
+        since=time.time() - LIMITS["soft_refusal"],
     )
     return {row["host_id"] for row in rows}
 
@@ -81,7 +83,8 @@ def _load(host_id):
     """Weight of the tasks that are not waiting, and number of all tasks of a host."""
     rows = db().all(
         "SELECT weight, waiting FROM task WHERE host_id = :host AND state IN :held",
-        host=host_id, held=[koji.TASK_STATES["OPEN"], koji.TASK_STATES["ASSIGNED"]],
+        host=host_id,
+        held=[koji.TASK_STATES["OPEN"], koji.TASK_STATES["ASSIGNED"]],
     )
     return sum(row["weight"] for row in rows if not row["waiting"]), len(rows)
 

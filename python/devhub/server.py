@@ -153,9 +153,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif path == "/kojifiles" or path.startswith("/kojifiles/"):
-            files.send(self, self.server.hub.settings.topdir, path[len("/kojifiles"):])
+            files.send(self, self.server.hub.settings.topdir, path[len("/kojifiles") :])
         elif path == "/koji" or path.startswith("/koji/"):
-            pages.send(self, path[len("/koji"):], urlsplit(self.path).query)
+            pages.send(self, path[len("/koji") :], urlsplit(self.path).query)
         else:
             self.send_text(404, "not found")
 

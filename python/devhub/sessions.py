@@ -17,8 +17,14 @@ from .users import create_user, find_user, password_matches, user_permissions
 
 # Repeating these does no harm, so an equal call number is let through.
 REPEATABLE = {
-    "host.taskWait", "host.taskUnwait", "host.taskSetWait", "host.updateHost", "host.setBuildRootState", "repoExpire",
-    "repoDelete", "repoProblem",
+    "host.taskWait",
+    "host.taskUnwait",
+    "host.taskSetWait",
+    "host.updateHost",
+    "host.setBuildRootState",
+    "repoExpire",
+    "repoDelete",
+    "repoProblem",
 }
 LOGIN_METHODS = {"login", "sslLogin"}
 UNLOCKED_METHODS = {"exclusiveSession", "login", "logout"}
@@ -63,9 +69,7 @@ class Session:
             return
         user = find_user(row["user_id"])
         _check_allowed(user)
-        holder = db().value(
-            "SELECT id FROM sessions WHERE user_id = :user AND exclusive AND NOT closed", user=row["user_id"]
-        )
+        holder = db().value("SELECT id FROM sessions WHERE user_id = :user AND exclusive AND NOT closed", user=row["user_id"])
         self.exclusive = holder is not None and holder in (self.id, row["master"])
         if holder is not None and not self.exclusive:
             self.lockerror = "User locked by another session"
@@ -283,10 +287,20 @@ def getSessionInfo(details=False, user_id=None):
         )
     known = session.session_data
     return {
-        "id": session.id, "user_id": session.user_id, "authtype": session.authtype, "callnum": known["callnum"],
-        "exclusive": known["exclusive"], "expired": known["expired"], "master": session.master,
-        "start_time": known["start_time"], "start_ts": known["start_ts"], "update_time": known["update_time"],
-        "user_data": session.user_data, "logged_in": True, "message": "", "lockerror": session.lockerror,
+        "id": session.id,
+        "user_id": session.user_id,
+        "authtype": session.authtype,
+        "callnum": known["callnum"],
+        "exclusive": known["exclusive"],
+        "expired": known["expired"],
+        "master": session.master,
+        "start_time": known["start_time"],
+        "start_ts": known["start_ts"],
+        "update_time": known["update_time"],
+        "user_data": session.user_data,
+        "logged_in": True,
+        "message": "",
+        "lockerror": session.lockerror,
     }
 
 

@@ -22,10 +22,13 @@ from .values import apply_query_opts
 
 
 def _is_tagged(tag_id, build_id):
-    return bool(db().value(
-        "SELECT count(*) FROM tag_listing WHERE tag_id = :tag AND build_id = :build AND revoke_event IS NULL",
-        tag=tag_id, build=build_id,
-    ))
+    return bool(
+        db().value(
+            "SELECT count(*) FROM tag_listing WHERE tag_id = :tag AND build_id = :build AND revoke_event IS NULL",
+            tag=tag_id,
+            build=build_id,
+        )
+    )
 
 
 def _put(tag, build, user, force):
@@ -64,7 +67,10 @@ def tag_as(user_id, tag, build, force=False, fromtag=None):
     user, tag, build = find_user(user_id), get_tag(tag, strict=True), find_build(build, strict=True)
     source = get_tag(fromtag, strict=True) if fromtag is not None else None
     data = {
-        "tag": tag["name"], "build": build["id"], "user_id": user_id, "fromtag": source["name"] if source else None,
+        "tag": tag["name"],
+        "build": build["id"],
+        "user_id": user_id,
+        "fromtag": source["name"] if source else None,
         "operation": "move" if source else "tag",
     }
     policy.assert_policy("tag", data, force=force)
@@ -86,7 +92,9 @@ def tagBuild(tag, build, force=False, fromtag=None):
         assert_tag_access(touched["id"], force=force)
     _check_package(tag, build, user, force)
     data = {
-        "tag": tag["id"], "build": build["id"], "fromtag": source["id"] if source else None,
+        "tag": tag["id"],
+        "build": build["id"],
+        "fromtag": source["id"] if source else None,
         "operation": "move" if source else "tag",
     }
     policy.assert_policy("tag", data, force=force)
@@ -114,9 +122,7 @@ def untagBuild(tag, build, strict=True, force=False):
     """Untags a build"""
     context.session.assertLogin()
     tag, build = get_tag(tag, strict=True), find_build(build, strict=True)
-    policy.assert_policy(
-        "tag", {"tag": None, "build": build["id"], "fromtag": tag["id"], "operation": "untag"}, force=force
-    )
+    policy.assert_policy("tag", {"tag": None, "build": build["id"], "fromtag": tag["id"], "operation": "untag"}, force=force)
     _take(tag, build, find_user(context.session.user_id), force, strict)
 
 
@@ -143,7 +149,9 @@ def read_tagged_builds(tag_id, event=None, inherit=False, latest=False, package=
             f" JOIN tag ON tag.id = tag_listing.tag_id JOIN build ON build.id = tag_listing.build_id {BUILD_JOINS}{joins}"
             f" WHERE tag_listing.tag_id = :tag AND {at(event, 'tag_listing')} AND build.state = :complete"
             " ORDER BY tag_listing.create_event DESC, build.id DESC",
-            tag=link["parent_id"], complete=koji.BUILD_STATES["COMPLETE"], **values,
+            tag=link["parent_id"],
+            complete=koji.BUILD_STATES["COMPLETE"],
+            **values,
         )
         for row in rows:
             entry = packages.get(row["package_id"])
@@ -163,8 +171,9 @@ def read_tagged_builds(tag_id, event=None, inherit=False, latest=False, package=
     return builds
 
 
-def read_tagged_rpms(tag_id, event=None, inherit=False, latest=False, package=None, arch=None, rpmsigs=False, owner=None,
-                     type=None, extra=True):
+def read_tagged_rpms(
+    tag_id, event=None, inherit=False, latest=False, package=None, arch=None, rpmsigs=False, owner=None, type=None, extra=True
+):
     """[RPMs, builds] of a tag."""
     builds = read_tagged_builds(tag_id, event, inherit, latest, package, owner, type)
     arches = None if arch is None else [arch] if isinstance(arch, str) else list(arch)
@@ -175,7 +184,7 @@ def read_tagged_rpms(tag_id, event=None, inherit=False, latest=False, package=No
         rows = db().all(
             f"SELECT {RPM_COLUMNS}{', rpmsigs.sigkey' if rpmsigs else ''} FROM rpminfo{join}"
             " WHERE rpminfo.build_id IN :ids ORDER BY rpminfo.id",
-            ids=ids[start:start + 500],
+            ids=ids[start : start + 500],
         )
         rpms.extend(row for row in rows if arches is None or row["arch"] in arches)
     if not extra:
@@ -186,7 +195,16 @@ def read_tagged_rpms(tag_id, event=None, inherit=False, latest=False, package=No
 
 @rpc
 def listTagged(
-    tag, event=None, inherit=False, prefix=None, latest=False, package=None, owner=None, type=None, strict=True, extra=False,
+    tag,
+    event=None,
+    inherit=False,
+    prefix=None,
+    latest=False,
+    package=None,
+    owner=None,
+    type=None,
+    strict=True,
+    extra=False,
     draft=None,
 ):
     """Builds in a tag"""
@@ -199,8 +217,18 @@ def listTagged(
 
 @rpc
 def listTaggedRPMS(
-    tag, event=None, inherit=False, latest=False, package=None, arch=None, rpmsigs=False, owner=None, type=None, strict=True,
-    extra=True, draft=None,
+    tag,
+    event=None,
+    inherit=False,
+    latest=False,
+    package=None,
+    arch=None,
+    rpmsigs=False,
+    owner=None,
+    type=None,
+    strict=True,
+    extra=True,
+    draft=None,
 ):
     """[RPMs, builds] in a tag"""
     found = get_tag(tag, strict=strict, event=event)
@@ -216,7 +244,8 @@ def untaggedBuilds(name=None, queryOpts=None, draft=None):
         "SELECT build.id, package.name, version, release, 0 AS draft FROM build JOIN package ON package.id = pkg_id"
         " WHERE state = :complete AND (:name IS NULL OR package.name = :name) AND build.id NOT IN"
         " (SELECT build_id FROM tag_listing WHERE revoke_event IS NULL) ORDER BY build.id",
-        complete=koji.BUILD_STATES["COMPLETE"], name=name,
+        complete=koji.BUILD_STATES["COMPLETE"],
+        name=name,
     )
     return apply_query_opts([{**row, "draft": False} for row in rows], queryOpts)
 

@@ -113,8 +113,13 @@ def createTag(name, parent=None, arches=None, perm=None, locked=False, maven_sup
     # No arches become an empty text, which is not inherited over; only editTag2(arches=None) makes them so.
     arches = koji.parse_arches(arches, strict=True, allow_none=True)
     add_version(
-        "tag_config", {"tag_id": tag_id}, perm_id=perm_id, arches=arches, locked=bool(locked),
-        maven_support=bool(maven_support), maven_include_all=bool(maven_include_all),
+        "tag_config",
+        {"tag_id": tag_id},
+        perm_id=perm_id,
+        arches=arches,
+        locked=bool(locked),
+        maven_support=bool(maven_support),
+        maven_include_all=bool(maven_include_all),
     )
     for key, value in (extra or {}).items():
         add_version("tag_extra", {"tag_id": tag_id, "key": key}, value=json.dumps(value))
@@ -128,8 +133,18 @@ def editTag2(tagInfo, **kwargs):
     """Changes name, arches, perm, locked, maven flags or extra settings of a tag"""
     context.session.assertPerm("tag")
     tag = get_tag(tagInfo, strict=True)
-    known = {"name", "arches", "locked", "perm_id", "perm", "maven_support", "maven_include_all", "extra", "remove_extra",
-             "block_extra"}
+    known = {
+        "name",
+        "arches",
+        "locked",
+        "perm_id",
+        "perm",
+        "maven_support",
+        "maven_include_all",
+        "extra",
+        "remove_extra",
+        "block_extra",
+    }
     if set(kwargs) - known:
         raise koji.GenericError(f"Invalid arguments for editTag: {sorted(set(kwargs) - known)}")
     if kwargs.get("name") and kwargs["name"] != tag["name"]:
@@ -157,8 +172,15 @@ def deleteTag(tagInfo):
     """Removes a tag with everything that hangs on it"""
     context.session.assertPerm("tag")
     tag_id = get_tag(tagInfo, strict=True)["id"]
-    for table in ("tag_config", "tag_extra", "tag_inheritance", "tag_packages", "tag_package_owners", "tag_listing",
-                  "tag_external_repos"):
+    for table in (
+        "tag_config",
+        "tag_extra",
+        "tag_inheritance",
+        "tag_packages",
+        "tag_package_owners",
+        "tag_listing",
+        "tag_external_repos",
+    ):
         revoke_version(table, tag_id=tag_id)
     revoke_version("tag_inheritance", parent_id=tag_id)
     revoke_version("build_target_config", build_tag=tag_id)

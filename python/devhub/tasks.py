@@ -23,8 +23,22 @@ ENDED = (CLOSED, CANCELED, FAILED)
 COLUMNS = ", ".join(
     f"task.{name}" + (f", task.{name} * 1.0 AS {name[:-4]}ts" if name.endswith("_time") else "")
     for name in (
-        "id", "state", "create_time", "start_time", "completion_time", "channel_id", "host_id", "parent", "label", "waiting",
-        "awaited", "owner", "method", "arch", "priority", "weight",
+        "id",
+        "state",
+        "create_time",
+        "start_time",
+        "completion_time",
+        "channel_id",
+        "host_id",
+        "parent",
+        "label",
+        "waiting",
+        "awaited",
+        "owner",
+        "method",
+        "arch",
+        "priority",
+        "weight",
     )
 )
 
@@ -85,9 +99,7 @@ def _apply_defaults(opts):
             opts["owner"] = context.session.user_id
         opts["label"] = opts["parent"] = None
         return None
-    parent = db().one(
-        "SELECT state, owner, channel_id, priority, arch FROM task WHERE id = :id", id=opts["parent"]
-    )
+    parent = db().one("SELECT state, owner, channel_id, priority, arch FROM task WHERE id = :id", id=opts["parent"])
     if parent is None:
         raise koji.GenericError(f"Invalid parent task: {opts['parent']}")
     if parent["state"] != OPEN:

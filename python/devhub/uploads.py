@@ -112,9 +112,7 @@ class Upload:
                 os.write(fd, chunk)
             length = os.lseek(fd, 0, os.SEEK_END)
             if not self.overwrite and length != offset + size:
-                raise koji.GenericError(
-                    f"Incorrect upload length for {self.path} - Expected {offset + size}, actual {length}"
-                )
+                raise koji.GenericError(f"Incorrect upload length for {self.path} - Expected {offset + size}, actual {length}")
         finally:
             os.close(fd)
         return {"size": size, "fileverify": self.verify, "offset": offset, "hexdigest": self.sum.hexdigest()}

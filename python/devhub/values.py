@@ -72,9 +72,14 @@ def matches_glob(text, pattern):
 
 
 OPERATORS = {
-    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "IN": lambda a, b: a in b, "IS": lambda a, b: a is b,
-    "<": lambda a, b: a is not None and a < b, ">": lambda a, b: a is not None and a > b,
-    "<=": lambda a, b: a is not None and a <= b, ">=": lambda a, b: a is not None and a >= b,
+    "=": lambda a, b: a == b,
+    "!=": lambda a, b: a != b,
+    "IN": lambda a, b: a in b,
+    "IS": lambda a, b: a is b,
+    "<": lambda a, b: a is not None and a < b,
+    ">": lambda a, b: a is not None and a > b,
+    "<=": lambda a, b: a is not None and a <= b,
+    ">=": lambda a, b: a is not None and a >= b,
 }
 
 

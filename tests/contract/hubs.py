@@ -88,8 +88,21 @@ class DevelopmentHub(HubUnderTest):
     def start(self):
         self._make_certificates()
         command = [
-            sys.executable, "-m", "devhub", "--state-dir", self.state, "--server-cert", self.certificate("localhost"),
-            "--client-ca", self.ca, "--plugin", "containerbuild", "--plugin-path", PLUGINS, "--user", "kojiadmin::admin",
+            sys.executable,
+            "-m",
+            "devhub",
+            "--state-dir",
+            self.state,
+            "--server-cert",
+            self.certificate("localhost"),
+            "--client-ca",
+            self.ca,
+            "--plugin",
+            "containerbuild",
+            "--plugin-path",
+            PLUGINS,
+            "--user",
+            "kojiadmin::admin",
         ]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "python"), "CONTAINERBUILD_HUB_CONF": os.devnull}
         self.log = open(self.directory / "hub.log", "w")  # noqa: SIM115 (closed in stop)
@@ -129,8 +142,23 @@ class DevelopmentHub(HubUnderTest):
         for user in USERS:
             openssl("req", *key, "-subj", f"/O=test/CN={user}", "-keyout", f"{user}.key", "-out", f"{user}.csr")
             (directory / f"{user}.ext").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1\n")
-            openssl("x509", "-req", "-in", f"{user}.csr", "-CA", "ca.crt", "-CAkey", "ca.key", "-CAcreateserial", "-days", "30",
-                    "-extfile", f"{user}.ext", "-out", f"{user}.crt")
+            openssl(
+                "x509",
+                "-req",
+                "-in",
+                f"{user}.csr",
+                "-CA",
+                "ca.crt",
+                "-CAkey",
+                "ca.key",
+                "-CAcreateserial",
+                "-days",
+                "30",
+                "-extfile",
+                f"{user}.ext",
+                "-out",
+                f"{user}.crt",
+            )
             (directory / f"{user}.pem").write_text(
                 (directory / f"{user}.crt").read_text() + (directory / f"{user}.key").read_text()
             )
@@ -168,8 +196,13 @@ class RealHub(HubUnderTest):
         shutil.copytree(PLUGINS, self.outside / "plugins")
         ports = {"PORT": str(free_port()), "SSLPORT": str(free_port()), "DBPORT": str(free_port())}
         self.environment = {
-            **os.environ, **ports, "HUB": str(self.directory), "PLUGINS": "containerbuild",
-            "PLUGINPATH": str(self.outside / "plugins"), "CERTS": " ".join(USERS), "EXTRA_PY": str(self._wheel()),
+            **os.environ,
+            **ports,
+            "HUB": str(self.directory),
+            "PLUGINS": "containerbuild",
+            "PLUGINPATH": str(self.outside / "plugins"),
+            "CERTS": " ".join(USERS),
+            "EXTRA_PY": str(self._wheel()),
             "HUB_OPTIONS": "RunInterval = 0",
         }
         subprocess.run([up_program()], env=self.environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
@@ -208,8 +241,10 @@ class RealHub(HubUnderTest):
         self._sql("UPDATE users SET password = :'password' WHERE name = :'name'", name=user, password=password)
 
     def expire_session(self, session_id):
-        self._sql("UPDATE sessions SET start_time = start_time - interval '200000 seconds', renew_time = NULL WHERE id = :id",
-                  id=session_id)
+        self._sql(
+            "UPDATE sessions SET start_time = start_time - interval '200000 seconds', renew_time = NULL WHERE id = :id",
+            id=session_id,
+        )
 
     def silence_host(self, host, seconds):
         statement = "UPDATE host SET update_time = NOW() - :'age'::interval WHERE name = :'name'"

@@ -153,26 +153,40 @@ def image_metadata(name, files, components=(), **build):
     for path, kind in files:
         data = path.read_bytes()
         entry = {
-            "buildroot_id": "x86_64-1", "filename": path.name, "filesize": len(data), "checksum_type": "sha256",
-            "checksum": hashlib.sha256(data).hexdigest(), "type": kind, "arch": "x86_64" if kind != "log" else "noarch",
+            "buildroot_id": "x86_64-1",
+            "filename": path.name,
+            "filesize": len(data),
+            "checksum_type": "sha256",
+            "checksum": hashlib.sha256(data).hexdigest(),
+            "type": kind,
+            "arch": "x86_64" if kind != "log" else "noarch",
         }
         if kind == "docker-image":
-            entry["components"] = [
-                {"type": "rpm", "epoch": None, "signature": None, **component} for component in components
-            ]
+            entry["components"] = [{"type": "rpm", "epoch": None, "signature": None, **component} for component in components]
             entry["extra"] = {"image": {"arch": "x86_64"}, "docker": {"id": "sha256:0"}}
         output.append(entry)
     described = {
-        "name": name, "version": "1.0", "release": "1", "source": SOURCE, "start_time": 1700000000, "end_time": 1700000100,
+        "name": name,
+        "version": "1.0",
+        "release": "1",
+        "source": SOURCE,
+        "start_time": 1700000000,
+        "end_time": 1700000100,
         "extra": {"image": {"isolated": False}, "osbs_build": {"kind": "container_build"}},
     }
     return {
-        "metadata_version": 0, "build": {**described, **build},
-        "buildroots": [{
-            "id": "x86_64-1", "host": {"os": "fedora-40", "arch": "x86_64"}, "container": {"type": "none", "arch": "x86_64"},
-            "content_generator": {"name": "containerbuild", "version": "1"}, "tools": [{"name": "crun", "version": "1"}],
-            "components": [],
-        }],
+        "metadata_version": 0,
+        "build": {**described, **build},
+        "buildroots": [
+            {
+                "id": "x86_64-1",
+                "host": {"os": "fedora-40", "arch": "x86_64"},
+                "container": {"type": "none", "arch": "x86_64"},
+                "content_generator": {"name": "containerbuild", "version": "1"},
+                "tools": [{"name": "crun", "version": "1"}],
+                "components": [],
+            }
+        ],
         "output": output,
     }
 

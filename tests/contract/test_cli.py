@@ -32,17 +32,38 @@ def test_the_stock_client_says_hello(run):
 def test_container_build_prints_the_task_and_its_page(scene, run, packager):
     target, _, _ = scene.target()
     channel = scene.channel()
-    done = run("container-build", target, SOURCE, "--git-branch", "f40", "--scratch", "--arch-override", "x86_64,aarch64",
-               "--userdata", '{"ticket": 7}', "--background", "--channel-override", channel, "--nowait")
+    done = run(
+        "container-build",
+        target,
+        SOURCE,
+        "--git-branch",
+        "f40",
+        "--scratch",
+        "--arch-override",
+        "x86_64,aarch64",
+        "--userdata",
+        '{"ticket": 7}',
+        "--background",
+        "--channel-override",
+        channel,
+        "--nowait",
+    )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     task_id = int(lines[0].removeprefix("Created task: "))
     assert lines == [f"Created task: {task_id}", f"Task info: http://web.example/koji/taskinfo?taskID={task_id}"]
     info = packager.getTaskInfo(task_id, request=True)
     assert info["priority"] == koji.PRIO_DEFAULT + 5
-    assert info["request"] == [SOURCE, target, {
-        "git_branch": "f40", "scratch": True, "arch_override": "x86_64 aarch64", "userdata": {"ticket": 7},
-    }]
+    assert info["request"] == [
+        SOURCE,
+        target,
+        {
+            "git_branch": "f40",
+            "scratch": True,
+            "arch_override": "x86_64 aarch64",
+            "userdata": {"ticket": 7},
+        },
+    ]
 
 
 def test_container_build_waits_and_prints_the_result(scene, run):
@@ -67,14 +88,17 @@ def test_container_build_waits_and_prints_the_result(scene, run):
     )
 
 
-@pytest.mark.parametrize(("args", "text"), [
-    (["--git-branch", "f40", "--release", "1-2"], "release"),
-    ([], "git-branch must be specified"),
-    (["--git-branch", "f40", "--scratch", "--isolated"], "Build cannot be both isolated and scratch"),
-    (["--git-branch", "f40", "--arch-override", "x86_64"], "--arch-override is only allowed for"),
-    (["--git-branch", "f40", "--userdata", "{"], "--userdata is not valid JSON"),
-    (["--git-branch", "f40", "--signing-intent", "release"], "signing_intent"),
-])
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (["--git-branch", "f40", "--release", "1-2"], "release"),
+        ([], "git-branch must be specified"),
+        (["--git-branch", "f40", "--scratch", "--isolated"], "Build cannot be both isolated and scratch"),
+        (["--git-branch", "f40", "--arch-override", "x86_64"], "--arch-override is only allowed for"),
+        (["--git-branch", "f40", "--userdata", "{"], "--userdata is not valid JSON"),
+        (["--git-branch", "f40", "--signing-intent", "release"], "signing_intent"),
+    ],
+)
 def test_a_refused_build_is_a_usage_error_with_the_reason(scene, run, args, text):
     target, _, _ = scene.target()
     done = run("container-build", target, SOURCE, "--nowait", "--channel-override", scene.channel(), *args)
@@ -92,10 +116,13 @@ def test_unknown_targets_and_locked_tags_are_refused(scene, run, admin):
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"koji: error: Destination tag {dest} is locked")
 
 
-@pytest.mark.parametrize(("command", "text"), [
-    (["flatpak-build", "target", SOURCE], "flatpaks are not built by containerbuild"),
-    (["source-container-build", "target", "--koji-build-id", "1"], "source containers are not available yet"),
-])
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (["flatpak-build", "target", SOURCE], "flatpaks are not built by containerbuild"),
+        (["source-container-build", "target", "--koji-build-id", "1"], "source containers are not available yet"),
+    ],
+)
 def test_commands_that_are_not_there_say_so(run, command, text):
     done = run(*command)
     assert done.returncode == 2 and text in done.stderr

@@ -83,7 +83,12 @@ def test_a_reserved_image_is_imported_with_its_rpms(hub, scene, admin, packager,
     name, directory = scene.name("image"), scene.name("cg-upload")
     reserved = admin.CGInitBuild(generator, {"name": name, "version": "1.0", "release": "1", "task_id": task_id})
     metadata = image_metadata(
-        name, files, [rpm], build_id=reserved["build_id"], task_id=task_id, owner="packager",
+        name,
+        files,
+        [rpm],
+        build_id=reserved["build_id"],
+        task_id=task_id,
+        owner="packager",
         extra={"image": {"isolated": False}, "container_koji_task_id": task_id},
     )
     upload_import(admin, directory, metadata, files)
@@ -181,8 +186,16 @@ def test_an_rpm_with_other_content_is_refused(scene, admin, generator, files, rp
 
 def test_an_rpm_only_seen_outside_is_refused(scene, admin, generator, files):
     repo = admin.createExternalRepo(scene.name("mirror"), "http://mirror.example/repo")
-    rpm = {"name": scene.name("ext"), "version": "1", "release": "1", "arch": "noarch", "epoch": None, "payloadhash": "ab" * 16,
-           "size": 1, "buildtime": 1}
+    rpm = {
+        "name": scene.name("ext"),
+        "version": "1",
+        "release": "1",
+        "arch": "noarch",
+        "epoch": None,
+        "payloadhash": "ab" * 16,
+        "size": 1,
+        "buildtime": 1,
+    }
     admin.addExternalRPM(rpm, repo["name"])
     component = {key: rpm[key] for key in ("name", "version", "release", "arch")} | {"sigmd5": rpm["payloadhash"]}
     assert "only seen in an external repository" in refusal(scene, admin, files, [component])

@@ -217,7 +217,8 @@ def test_a_waiting_parent_is_alerted_and_reads_results(scene):
     with pytest.raises(koji.BuildError):
         calls.taskWaitResults(parent, [good, bad])
     assert calls.taskWaitResults(parent, [good, bad], canfail=[bad]) == [
-        [good, "fine"], [bad, {"faultCode": 1005, "faultString": "broken"}],
+        [good, "fine"],
+        [bad, {"faultCode": 1005, "faultString": "broken"}],
     ]
     assert {row["id"]: row for row in calls.getHostTasks()}[parent]["waiting"] is False
 

@@ -80,10 +80,17 @@ def test_bad_options_are_refused_by_name_before_a_task_exists(scene, packager, c
     assert target not in [task["request"][1] for task in packager.listTasks(mine)]
 
 
-@pytest.mark.parametrize("source", [
-    "https://src.example.org/container/web.git#f40", "git+https://src.example.org/container/web.git",
-    "git+https://user:hunter2@src.example.org/container/web.git#f40", "git+https://src.example.org/../web#f40", "", 7,
-])
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://src.example.org/container/web.git#f40",
+        "git+https://src.example.org/container/web.git",
+        "git+https://user:hunter2@src.example.org/container/web.git#f40",
+        "git+https://src.example.org/../web#f40",
+        "",
+        7,
+    ],
+)
 def test_a_source_that_cannot_be_checked_out_is_refused(scene, packager, source):
     target, _, _ = scene.target()
     with pytest.raises(koji.ParameterError) as refused:

@@ -38,7 +38,8 @@ def python(code, **environment):
 
 
 def test_a_missing_extension_fails_the_call_and_not_the_load():
-    output = python("""
+    output = python(
+        """
         sys.modules['containerbuild_hub'] = None
         plugin = load()
         for call in (lambda: plugin.buildContainer(SOURCE, 'target', {'git_branch': 'f40'}),
@@ -50,41 +51,56 @@ def test_a_missing_extension_fails_the_call_and_not_the_load():
         # somebody else's imports go on
         plugin.check_container_import('preImport', type='cg', metadata={'build': {'extra': {'typeinfo': {'maven': {}}}}})
         plugin.check_container_import('preImport', type='rpm', rpm={})
-    """, CONTAINERBUILD_HUB_CONF="/dev/null")
+    """,
+        CONTAINERBUILD_HUB_CONF="/dev/null",
+    )
     lines = output.splitlines()
     assert len(lines) == 2
     assert all(line.startswith("1016 the hub lacks containerbuild's extension module") for line in lines)
 
 
-@pytest.mark.parametrize(("text", "options"), [
-    ("", {"channel": "container"}),
-    ("[containerbuild]\nchannel =\n", {}),
-    ("[containerbuild]\nchannel = container-binary\n", {"channel": "container-binary"}),
-])
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [
+        ("", {"channel": "container"}),
+        ("[containerbuild]\nchannel =\n", {}),
+        ("[containerbuild]\nchannel = container-binary\n", {"channel": "container-binary"}),
+    ],
+)
 def test_the_channel_is_the_configured_one_and_may_be_empty(tmp_path, text, options):
     conf = tmp_path / "containerbuild.conf"
     conf.write_text(text)
-    output = python("""
+    output = python(
+        """
         plugin = load()
         print(plugin.buildContainer(SOURCE, 'target', {'git_branch': 'f40'})[2])
         print(plugin.buildContainer(SOURCE, 'target', {'git_branch': 'f40'}, channel='mine')[2])
-    """, CONTAINERBUILD_HUB_CONF=str(conf))
+    """,
+        CONTAINERBUILD_HUB_CONF=str(conf),
+    )
     assert output.splitlines() == [str(options), str({"channel": "mine"})]
 
 
-@pytest.mark.parametrize(("text", "word"), [
-    ("[containerbuild]\nimport_batch = many\n", "import_batch"), ("[containerbuild]\ncheck_imports = perhaps\n", "check_imports"),
-])
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[containerbuild]\nimport_batch = many\n", "import_batch"),
+        ("[containerbuild]\ncheck_imports = perhaps\n", "check_imports"),
+    ],
+)
 def test_a_bad_configuration_fails_calls_with_its_name(tmp_path, text, word):
     conf = tmp_path / "containerbuild.conf"
     conf.write_text(text)
-    output = python("""
+    output = python(
+        """
         plugin = load()
         try:
             plugin.buildContainer(SOURCE, 'target', {'git_branch': 'f40'})
         except koji.ConfigurationError as error:
             print(error)
-    """, CONTAINERBUILD_HUB_CONF=str(conf))
+    """,
+        CONTAINERBUILD_HUB_CONF=str(conf),
+    )
     assert str(conf) in output and word in output
 
 
@@ -112,7 +128,8 @@ def test_every_export_has_a_signature_and_a_description():
 def test_imports_are_looked_up_in_batches(tmp_path):
     conf = tmp_path / "containerbuild.conf"
     conf.write_text("[containerbuild]\nimport_batch = 2\n")
-    output = python("""
+    output = python(
+        """
         rows = {}
         class QueryProcessor:
             def __init__(self, tables, columns, clauses, values):
@@ -127,5 +144,7 @@ def test_imports_are_looked_up_in_batches(tmp_path):
         plugin.check_container_import('preImport', type='cg', metadata={
             'build': {'extra': {'image': {}}}, 'buildroots': [{'content_generator': {'name': 'atomic-reactor'}}],
             'output': [{'filename': 'x86_64', 'components': parts}, {'filename': 'aarch64', 'components': parts}]})
-    """, CONTAINERBUILD_HUB_CONF=str(conf))
+    """,
+        CONTAINERBUILD_HUB_CONF=str(conf),
+    )
     assert output.splitlines() == ["['rpminfo'] 2", "['rpminfo'] 2", "['rpminfo'] 1"]

@@ -74,8 +74,16 @@ def test_signatures_are_stored_once(scene, admin, packager, tmp_path):
 
 def test_an_external_rpm_is_known_as_such(scene, admin, packager):
     repo = admin.createExternalRepo(scene.name("mirror"), "http://mirror.example/repo")
-    rpm = {"name": scene.name("ext"), "version": "1", "release": "1", "arch": "noarch", "epoch": None, "payloadhash": "ab" * 16,
-           "size": 1, "buildtime": 1}
+    rpm = {
+        "name": scene.name("ext"),
+        "version": "1",
+        "release": "1",
+        "arch": "noarch",
+        "epoch": None,
+        "payloadhash": "ab" * 16,
+        "size": 1,
+        "buildtime": 1,
+    }
     admin.addExternalRPM(rpm, repo["name"])
     found = packager.getRPM(f"{rpm['name']}-1-1.noarch")
     assert (found["build_id"], found["external_repo_name"]) == (None, repo["name"])

@@ -38,7 +38,8 @@ def test_configuration_is_inherited(scene, admin, packager):
     base_id = packager.getTag(base)["id"]
     assert (config["arches"], config["extra"]) == ("x86_64", {"a": 1, "b": 2})
     assert config["config_inheritance"] == {
-        "arches": {"id": base_id, "name": base}, "extra": {"a": {"id": base_id, "name": base}},
+        "arches": {"id": base_id, "name": base},
+        "extra": {"a": {"id": base_id, "name": base}},
     }
     assert packager.getTag(child)["arches"] is None
 
@@ -58,7 +59,9 @@ def test_inheritance_is_ordered_and_deep(scene, admin, packager):
     link("right", "bottom", 0)
     order = packager.getFullInheritance(tags["top"])
     assert [(row["parent_id"], row["currdepth"]) for row in order] == [
-        (ids["left"], 1), (ids["bottom"], 2), (ids["right"], 1),
+        (ids["left"], 1),
+        (ids["bottom"], 2),
+        (ids["right"], 1),
     ]
     assert [row["name"] for row in packager.getInheritanceData(tags["top"])] == [tags["left"], tags["right"]]
     admin.setInheritanceData(tags["top"], [{"parent_id": ids["left"], "delete link": True}])
@@ -69,7 +72,9 @@ def test_a_target_names_its_tags(scene, admin, packager):
     name, build, dest = scene.target()
     target = packager.getBuildTarget(name)
     assert {key: target[key] for key in ("name", "build_tag_name", "dest_tag_name")} == {
-        "name": name, "build_tag_name": build, "dest_tag_name": dest,
+        "name": name,
+        "build_tag_name": build,
+        "dest_tag_name": dest,
     }
     assert sorted(target) == ["build_tag", "build_tag_name", "dest_tag", "dest_tag_name", "id", "name"]
     assert [row["name"] for row in packager.getBuildTargets(destTagID=target["dest_tag"])] == [name]

@@ -13,7 +13,8 @@ def post(hub, session, data, name="file", directory="dir", **options):
     """One raw upload request, as the protocol has it; the decoded answer."""
     query = {"filename": name, "filepath": directory, "fileverify": "adler32", "offset": "0", **options}
     headers = {
-        "Content-Type": "application/octet-stream", "Koji-Session-Id": str(session.sinfo["session-id"]),
+        "Content-Type": "application/octet-stream",
+        "Koji-Session-Id": str(session.sinfo["session-id"]),
         "Koji-Session-Key": session.sinfo["session-key"],
     }
     answer = requests.post(hub.plain_url, params=query, data=data, headers=headers, timeout=30)
@@ -40,7 +41,10 @@ def test_a_file_arrives_whole_and_can_be_checked(scene, packager, tmp_path):
 def test_chunks_answer_with_size_offset_and_padded_digest(hub, scene, packager):
     directory = scene.name("upload")
     assert post(hub, packager, b"", directory=directory) == {
-        "size": 0, "fileverify": "adler32", "offset": 0, "hexdigest": "00000001",
+        "size": 0,
+        "fileverify": "adler32",
+        "offset": 0,
+        "hexdigest": "00000001",
     }
     assert post(hub, packager, b"abc", directory=directory, overwrite="1")["hexdigest"] == adler32(b"abc")
     assert post(hub, packager, b"de", directory=directory, offset="3")["offset"] == 3
@@ -56,10 +60,12 @@ def test_bad_uploads_are_faults(hub, scene, packager):
     directory = scene.name("upload")
     post(hub, packager, b"abc", directory=directory)
     for options, code in [
-        ({}, 1000),                               # it exists, and overwrite was not said
-        ({"name": "a/b"}, 1000), ({"name": ".user"}, 1000), ({"directory": "../out"}, 1000),
+        ({}, 1000),  # it exists, and overwrite was not said
+        ({"name": "a/b"}, 1000),
+        ({"name": ".user"}, 1000),
+        ({"directory": "../out"}, 1000),
         ({"fileverify": "crc32", "name": "new"}, 1000),
-        ({"offset": "1"}, 1000),                  # would leave the old end behind
+        ({"offset": "1"}, 1000),  # would leave the old end behind
     ]:
         with pytest.raises(koji.xmlrpcplus.Fault) as refused:
             post(hub, packager, b"x", **{"directory": directory, **options})
