@@ -33,8 +33,8 @@ pub enum StepError {
         /// The end of its output.
         last_lines: Vec<String>,
     },
-    /// It cannot start.
-    #[error("the image has no program `{program}` to run")]
+    /// It cannot start: no such file, no execute bit, or a script without its interpreter.
+    #[error("the image has no program `{program}` that can be run")]
     NoProgram {
         /// The program.
         program: String,

@@ -131,3 +131,64 @@ pub(crate) fn mount_overlay_scratch(source: &Path, scratch: &Path, point: &Path)
     super::copy_metadata(open(source)?, open(&upper)?).map_err(SnapshotError::path("set owner, mode and times of", &upper))?;
     mount_overlay(&[source.to_owned()], Some(&Writable { upper: &upper, work: &work }), point)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::mount::{MountPropagationFlags, mount_change};
+    use std::fs;
+
+    type Api = fn(&[PathBuf], Option<&Writable<'_>>, &Path) -> io::Result<()>;
+
+    #[allow(unsafe_code)]
+    fn own_mount_namespace() -> bool {
+        // SAFETY: NEWNS moves this thread alone; the test runs in a thread of its own.
+        let moved = unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) };
+        moved.and_then(|()| mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)).is_ok()
+    }
+
+    /// `lowerdir+` is known since Linux 6.8.
+    fn takes_single_layers() -> bool {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
+        (numbers.next(), numbers.next()) >= (Some(6), Some(8))
+    }
+
+    fn layers_are_merged(api: Api) {
+        let dir = tempfile::tempdir().expect("tempdir");
+        // More layers than fit into one page of options by their full paths.
+        let lowers: Vec<PathBuf> =
+            (0..150).map(|n| dir.path().join(format!("a rather long name for a layer, number {n}"))).collect();
+        for (n, lower) in lowers.iter().enumerate() {
+            fs::create_dir(lower).expect("mkdir");
+            fs::write(lower.join("top"), n.to_string()).expect("write");
+            fs::write(lower.join(format!("own-{n}")), "").expect("write");
+        }
+        let [upper, work, target] = ["upper", "work", "target"].map(|name| dir.path().join(name));
+        [&upper, &work, &target].into_iter().for_each(|d| fs::create_dir(d).expect("mkdir"));
+        api(&lowers, Some(&Writable { upper: &upper, work: &work }), &target).expect("mount");
+        let mounted = Mounted::at(&target);
+        assert_eq!(fs::read_to_string(target.join("top")).expect("top"), "0");
+        assert!(target.join("own-149").exists());
+        fs::remove_file(target.join("own-149")).expect("remove");
+        mounted.unmount().expect("unmount");
+        assert!(upper.join("own-149").symlink_metadata().is_ok() && !target.join("top").exists());
+    }
+
+    #[test]
+    fn both_kernel_interfaces_mount_many_layers() {
+        let in_thread = || {
+            if !own_mount_namespace() {
+                eprintln!("skipped: mounting needs root");
+                return;
+            }
+            layers_are_merged(|lowers, writable, target| mount_old_api(lowers, writable, target));
+            if takes_single_layers() {
+                layers_are_merged(|lowers, writable, target| mount_new_api(lowers, writable, target).map_err(Into::into));
+            } else {
+                eprintln!("skipped: the new mount interface of this kernel does not know `lowerdir+`");
+            }
+        };
+        std::thread::spawn(in_thread).join().expect("the thread");
+    }
+}

@@ -189,7 +189,7 @@ fn check_program(
 ) -> Result<(), StepError> {
     let Some(program) = command.args.first().filter(|_| command.script.is_none()) else { return Ok(()) };
     let path = environment.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.as_str()).unwrap_or_default();
-    if program::exists(root, program, path, cwd, mounted) {
+    if program::can_run(root, program, path, cwd, mounted) {
         return Ok(());
     }
     Err(StepError::NoProgram { program: program.clone(), is_shell: command.in_shell })

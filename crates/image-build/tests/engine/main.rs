@@ -24,6 +24,10 @@ fn main() -> ExitCode {
         failures::be_killed(dir.as_ref());
         return ExitCode::SUCCESS;
     }
+    if args == [network::PROBE] {
+        network::probe();
+        return ExitCode::SUCCESS;
+    }
     let tests: Vec<Test> = [run::TESTS, network::TESTS, copy::TESTS, layers::TESTS, config::TESTS, failures::TESTS].concat();
     // What cargo-nextest asks of a test binary.
     if args.iter().any(|a| a == "--list") {

@@ -3,14 +3,15 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 
-use image_build::SandboxNetwork;
 use image_build::netns::IsolatedNetwork;
+use image_build::{InjectedKind, InjectedMount, SandboxNetwork};
 
 use crate::world::{Options, Recorder, World, text};
 
 pub const TESTS: &[crate::Test] = &[
     ("network::a_run_reaches_nothing", nothing),
     ("network::a_run_reaches_the_builders_listener_alone", listener),
+    ("network::sockets_that_know_no_namespace_are_refused", families),
     ("network::a_namespace_is_gone_on_drop", drop_removes),
     ("network::host_network_must_be_allowed", host),
 ];
@@ -60,6 +61,35 @@ fn listener() {
     assert!(outside.accept().is_err());
     drop(network);
     world.assert_nothing_left();
+}
+
+/// The argument that makes this program try to open sockets.
+pub const PROBE: &str = "--probe";
+
+const FAMILIES: [(&str, u16); 4] = [("unix", 1), ("inet", 2), ("alg", 38), ("vsock", 40)];
+
+/// Says which kinds of sockets this process can have.
+pub fn probe() {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    for (name, number) in FAMILIES {
+        let opened = socket(AddressFamily::from_raw(number), SocketType::SEQPACKET, None).err();
+        let opened = opened.and_then(|_| socket(AddressFamily::from_raw(number), SocketType::STREAM, None).err());
+        println!("{name} {}", opened.map_or("opened".to_owned(), |e| format!("error {}", e.raw_os_error())));
+    }
+}
+
+/// Runs this very program in a container, on the builder's libraries.
+fn families() {
+    let world = World::new();
+    let program = std::env::current_exe().expect("program");
+    let read_only =
+        |source: std::path::PathBuf, target: &str| InjectedMount { source, target: target.into(), kind: InjectedKind::ReadOnly };
+    let mut injected = vec![read_only(program, "/probe"), read_only("/usr".into(), "/usr")];
+    injected.extend(std::fs::canonicalize("/lib64").ok().map(|dir| read_only(dir, "/lib64")));
+    let recorder = Recorder::default();
+    let dockerfile = format!("FROM BASE\nRUN [\"/probe\", \"{PROBE}\"]\n");
+    world.build_watched(&dockerfile, &Options { injected, ..Options::default() }, &recorder).expect("build");
+    assert_eq!(recorder.output(), ["unix opened", "inet opened", "alg error 97", "vsock error 97"]);
 }
 
 fn drop_removes() {
