@@ -182,7 +182,7 @@ mod tests {
                 eprintln!("skipped: mounting needs root");
                 return;
             }
-            layers_are_merged(|lowers, writable, target| mount_old_api(lowers, writable, target));
+            layers_are_merged(mount_old_api);
             if takes_single_layers() {
                 layers_are_merged(|lowers, writable, target| mount_new_api(lowers, writable, target).map_err(Into::into));
             } else {
