@@ -6,6 +6,7 @@
 mod arch;
 mod blame;
 mod container_params;
+mod container_yaml;
 mod digest;
 mod fault;
 mod ids;
@@ -20,6 +21,9 @@ mod task_result;
 pub use arch::{Arch, ArchError};
 pub use blame::{Blame, BoxedDiagnose, Diagnose};
 pub use container_params::{BuildContainerParams, ParamsError};
+pub use container_yaml::{
+    AdditionalTags, Autorebuild, Compose, ContainerYaml, ContainerYamlError, Platforms, Remark, container_yaml_schema,
+};
 pub use digest::{Digest, DigestError};
 pub use fault::FaultCode;
 pub use ids::{BuildId, EventId, RepoId, TaskId};
