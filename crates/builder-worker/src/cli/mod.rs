@@ -7,6 +7,7 @@ mod build;
 mod check_config;
 mod image_source;
 mod progress;
+mod rpms;
 mod verify;
 
 use std::io::IsTerminal;
@@ -39,6 +40,8 @@ enum Command {
     Build(build::Args),
     /// Prove that every RPM of an image was built in a Koji.
     Verify(verify::Args),
+    /// List the RPMs of an image or an unpacked root, without running anything of it.
+    Rpms(rpms::Args),
     /// Read a worker's configuration and print what it means, defaults included.
     CheckConfig {
         /// The configuration file.
@@ -78,6 +81,10 @@ pub fn main() -> ExitCode {
         Command::Verify(args) => {
             log_to_stderr("warn");
             verify::main(&args)
+        }
+        Command::Rpms(args) => {
+            log_to_stderr("warn");
+            rpms::main(&args)
         }
         Command::CheckConfig { file } => check_config::main(&file),
     }
