@@ -1,9 +1,11 @@
 //! RPM provenance: header and rpmdb readers, the gate, the proof that every RPM is Koji's.
 //!
 //! Two independent answers to one question. The [`Gate`] is the only peer a build step can reach, and releases an RPM
-//! only when Koji has it by digest. [`prove`] reads the rpmdb of the finished image and asks again. Used by the worker;
+//! only when Koji has it by digest. [`prove`] reads the rpmdb of the finished image and asks again; [`files`] then holds
+//! the image's files against what the packages brought. Used by the worker;
 //! knows nothing of Dockerfiles, and reaches the hub only through the trait [`KojiRpms`].
 
+pub mod files;
 pub mod gate;
 mod header;
 mod ident;

@@ -190,4 +190,50 @@ impl Header {
             None => Err(HeaderError::damaged(format!("the data of tag {wanted} is cut off"))),
         }
     }
+
+    /// The entry of a list. What the digests do not cover speaks for nothing, so those of the region only, but for
+    /// what rpm writes when it installs (`installed`).
+    fn list_entry(&self, wanted: u32, installed: bool) -> Option<Entry> {
+        let covered = match self.region {
+            Some(region) if !installed => region.entries,
+            _ => self.entries.len(),
+        };
+        self.entries.iter().take(covered).copied().find(|e| e.tag == wanted)
+    }
+
+    /// All strings of an array, as bytes: file names are in no particular encoding. Empty when the tag is absent.
+    pub fn strings(&self, wanted: u32) -> Result<Vec<&[u8]>, HeaderError> {
+        let Some(entry) = self.list_entry(wanted, false) else { return Ok(Vec::new()) };
+        if !matches!(entry.kind, tag::TYPE_STRING | tag::TYPE_STRING_ARRAY) {
+            return Err(HeaderError::damaged(format!("tag {wanted} is not an array of strings")));
+        }
+        let mut rest = self.data().get(entry.offset..).unwrap_or_default();
+        let mut all = Vec::with_capacity(entry.count);
+        for _ in 0..entry.count {
+            let Some(end) = rest.iter().position(|b| *b == 0) else {
+                return Err(HeaderError::damaged(format!("a string of tag {wanted} has no end")));
+            };
+            let (text, after) = rest.split_at(end);
+            all.push(text);
+            rest = after.get(1..).unwrap_or_default();
+        }
+        Ok(all)
+    }
+
+    /// All numbers of an integer tag, of any width. Empty when the tag is absent.
+    pub fn numbers(&self, wanted: u32) -> Result<Vec<u64>, HeaderError> {
+        let Some(entry) = self.list_entry(wanted, wanted == tag::FILESTATES) else { return Ok(Vec::new()) };
+        let width = match entry.kind {
+            tag::TYPE_CHAR | tag::TYPE_INT8 => 1,
+            tag::TYPE_INT16 => 2,
+            tag::TYPE_INT32 => 4,
+            tag::TYPE_INT64 => 8,
+            _ => return Err(HeaderError::damaged(format!("tag {wanted} is not a list of numbers"))),
+        };
+        let end = entry.count.checked_mul(width).and_then(|length| length.checked_add(entry.offset));
+        match end.and_then(|end| self.data().get(entry.offset..end)) {
+            Some(bytes) => Ok(bytes.chunks_exact(width).map(|n| n.iter().fold(0, |n, b| n << 8 | u64::from(*b))).collect()),
+            None => Err(HeaderError::damaged(format!("the numbers of tag {wanted} are cut off"))),
+        }
+    }
 }

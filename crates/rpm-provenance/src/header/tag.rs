@@ -29,12 +29,24 @@ pub const SIZE: u32 = 1009;
 pub const VENDOR: u32 = 1011;
 pub const ARCH: u32 = 1022;
 pub const OLDFILENAMES: u32 = 1027;
+pub const FILESIZES: u32 = 1028;
+/// Written by rpm when it installs; the only file tag outside the immutable region.
+pub const FILESTATES: u32 = 1029;
+pub const FILEMODES: u32 = 1030;
+pub const FILEDIGESTS: u32 = 1035;
+pub const FILELINKTOS: u32 = 1036;
+pub const FILEFLAGS: u32 = 1037;
 pub const SOURCERPM: u32 = 1044;
+pub const FILEVERIFYFLAGS: u32 = 1045;
 /// Only source packages carry it.
 pub const SOURCEPACKAGE: u32 = 1106;
 pub const DIRINDEXES: u32 = 1116;
 pub const BASENAMES: u32 = 1117;
+pub const DIRNAMES: u32 = 1118;
+pub const LONGFILESIZES: u32 = 5008;
 pub const LONGSIZE: u32 = 5009;
+pub const FILECAPS: u32 = 5010;
+pub const FILEDIGESTALGO: u32 = 5011;
 pub const PAYLOADDIGEST: u32 = 5092;
 pub const PAYLOADDIGESTALGO: u32 = 5093;
 
@@ -58,6 +70,7 @@ pub const IDENTITY: [u32; 13] = [
     PAYLOADDIGEST,
 ];
 
+pub const TYPE_CHAR: u32 = 1;
 pub const TYPE_INT8: u32 = 2;
 pub const TYPE_INT16: u32 = 3;
 pub const TYPE_INT32: u32 = 4;

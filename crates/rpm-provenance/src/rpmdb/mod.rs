@@ -15,8 +15,9 @@ use std::path::Path;
 
 use image_layers::MergedView;
 
+use crate::files::PackageFiles;
+use crate::header::{Header, HeaderError, tag};
 use crate::RpmIdent;
-use crate::header::{Header, tag};
 pub use error::RpmDbError;
 
 /// The on-disk format of a rpmdb.
@@ -64,6 +65,27 @@ pub struct RpmDb {
 /// # Errors
 /// When a database is there but cannot be read, is of an unknown format, or when there are several.
 pub fn read_view(view: &MergedView) -> Result<RpmDb, RpmDbError> {
+    read(view, &mut |_, _| Ok(()))
+}
+
+/// The same, with the files every package lists, in the same order; those of public keys and broken lists are left out.
+///
+/// A package whose lists contradict each other is among [`RpmDb::unreadable`].
+///
+/// # Errors
+/// As [`read_view`].
+pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>), RpmDbError> {
+    let mut files = Vec::new();
+    let db = read(view, &mut |header, ident| {
+        if !ident.is_public_key() {
+            files.push(PackageFiles::read(header, ident)?);
+        }
+        Ok(())
+    })?;
+    Ok((db, files))
+}
+
+fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<(), HeaderError>) -> Result<RpmDb, RpmDbError> {
     let Some(found) = locate::find(view)? else {
         return Ok(RpmDb {
             path: String::new(),
@@ -83,8 +105,12 @@ pub fn read_view(view: &MergedView) -> Result<RpmDb, RpmDbError> {
     let mut db =
         RpmDb { path: found.path, format: found.format, packages: Vec::new(), unreadable: Vec::new(), root_is_empty: false };
     for Row { number, blob } in rows {
-        let header = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|h| RpmIdent::from_header(&h, &h));
-        match header {
+        let ident = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|header| {
+            let ident = RpmIdent::from_header(&header, &header)?;
+            each(&header, &ident)?;
+            Ok(ident)
+        });
+        match ident {
             Ok(ident) => db.packages.push(ident),
             Err(e) => db.unreadable.push(UnreadableHeader { number, reason: e.to_string() }),
         }

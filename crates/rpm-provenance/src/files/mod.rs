@@ -1,0 +1,61 @@
+//! File accounting: every path of the layers a build made is put into one [`Class`], before anything is pushed.
+//!
+//! Second part of the proof. The rpmdb says which packages are in the image; this says whether its files are theirs.
+//! What no package, commit or known program accounts for is listed by name, programs first. Site policy ([`FilePolicy`])
+//! then decides. One pass over the new layers; content is hashed only where something of the same size is known.
+
+mod account;
+mod capabilities;
+mod classify;
+mod code;
+mod commit;
+mod file_list;
+mod glob;
+mod hash;
+mod owners;
+mod patterns;
+mod policy;
+mod record;
+pub mod report;
+mod tree;
+
+use std::path::PathBuf;
+
+use build_model::{Blame, Diagnose};
+
+pub use account::{Accounting, LayerSource, NewLayer, account};
+pub use code::Code;
+pub use file_list::{PackageFile, PackageFiles};
+pub use policy::{AllowedPath, Decision, FileJudgement, FilePolicy};
+pub use record::{Class, Count, FileAccount, PackageFinding, Privilege, Record};
+
+/// The layers could not be read; nothing is said about the image.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot account for the image's files: {path}")]
+pub struct FilesError {
+    /// The file on this machine.
+    pub path: PathBuf,
+    /// What the system said.
+    #[source]
+    pub source: std::io::Error,
+}
+
+impl From<(PathBuf, std::io::Error)> for FilesError {
+    fn from((path, source): (PathBuf, std::io::Error)) -> Self {
+        FilesError { path, source }
+    }
+}
+
+impl Diagnose for FilesError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        "file-accounting"
+    }
+}
+
+/// A path for reports: readable and on one line, whatever bytes it has.
+fn shown(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}

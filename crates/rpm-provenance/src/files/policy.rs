@@ -1,0 +1,368 @@
+//! What a site lets pass: `[policy.files]` of the worker's configuration, applied to a [`FileAccount`].
+
+use serde::{Deserialize, Serialize};
+
+use super::{Class, Code, FileAccount, PackageFinding, Record, glob};
+
+/// What becomes of a class of files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Decision {
+    /// Reported, nothing more.
+    Allow,
+    /// Told to the packager; the image is pushed.
+    Warn,
+    /// The image is not pushed.
+    Refuse,
+}
+
+/// `[policy.files]`. Programs are files that can be run: by their mode, first bytes, or a shared object's name.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct FilePolicy {
+    /// Data that nothing accounts for.
+    pub unexplained: Decision,
+    /// Programs and shared objects that nothing accounts for.
+    pub unexplained_executables: Decision,
+    /// Data of an RPM with other content, type or link target; configuration files are not meant.
+    pub altered: Decision,
+    /// Programs and shared objects of an RPM with other content or type.
+    pub altered_executables: Decision,
+    /// Configuration files of an RPM with other content.
+    pub altered_config: Decision,
+    /// Files of an RPM of which only the permissions are other.
+    pub altered_mode: Decision,
+    /// Files of an RPM that are gone.
+    pub deleted: Decision,
+    /// setuid, setgid and capabilities that no RPM gives.
+    pub privileges: Decision,
+    /// RPMs whose files and rpmdb entry contradict each other (`rpm --justdb`).
+    pub rpmdb_mismatch: Decision,
+    /// Files of RPMs that are in another stage or image, but not in this image's rpmdb.
+    pub unlisted_rpm: Decision,
+    /// Data that `COPY --from` brought.
+    pub stage: Decision,
+    /// Machine code and byte code in the dist-git commit.
+    pub commit_binaries: Decision,
+    /// Paths that are let pass whatever the class, each until a day and for a reason.
+    pub allow: Vec<AllowedPath>,
+}
+
+impl Default for FilePolicy {
+    fn default() -> Self {
+        Self {
+            unexplained: Decision::Warn,
+            unexplained_executables: Decision::Refuse,
+            altered: Decision::Warn,
+            altered_executables: Decision::Refuse,
+            altered_config: Decision::Allow,
+            altered_mode: Decision::Warn,
+            deleted: Decision::Allow,
+            privileges: Decision::Refuse,
+            rpmdb_mismatch: Decision::Refuse,
+            unlisted_rpm: Decision::Warn,
+            stage: Decision::Allow,
+            commit_binaries: Decision::Warn,
+            allow: Vec::new(),
+        }
+    }
+}
+
+/// An entry of the allow-list.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AllowedPath {
+    /// Pattern of paths: `*` and `?` within a directory, `**` across.
+    pub path: String,
+    /// Last day it counts, `YYYY-MM-DD`, UTC.
+    pub until: String,
+    /// Why; shown when it has expired.
+    pub reason: String,
+}
+
+/// The account in the light of a policy.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FileJudgement {
+    /// Why the image may not be pushed, one line for each class.
+    pub refused: Vec<String>,
+    /// What the packager is told.
+    pub warnings: Vec<String>,
+}
+
+/// Paths named in one line.
+const NAMED: usize = 5;
+
+impl FilePolicy {
+    /// What is wrong with the policy itself: a day that is none, a pattern that cannot match, an entry without a reason.
+    ///
+    /// # Errors
+    /// The number of the entry in `allow` (from 0), and the problem.
+    pub fn check(&self) -> Result<(), (usize, &'static str)> {
+        for (at, entry) in self.allow.iter().enumerate() {
+            if !is_day(&entry.until) {
+                return Err((at, "needs `until` as YYYY-MM-DD"));
+            }
+            if !entry.path.starts_with('/') {
+                return Err((at, "needs a `path` that begins with a slash"));
+            }
+            if entry.reason.trim().is_empty() {
+                return Err((at, "needs a `reason`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Decides over an account. `today` is `YYYY-MM-DD`.
+    pub fn judge(&self, account: &FileAccount, today: &str) -> FileJudgement {
+        let mut judgement = FileJudgement::default();
+        let mut expired: Vec<&AllowedPath> = Vec::new();
+        let mut lets_pass = |path: &str| {
+            let mut hits = self.allow.iter().filter(|a| glob::matches(a.path.as_bytes(), path.as_bytes()));
+            hits.any(|hit| {
+                let counts = today <= hit.until.as_str();
+                if !counts && !expired.iter().any(|e| std::ptr::eq(*e, hit)) {
+                    expired.push(hit);
+                }
+                counts
+            })
+        };
+        for group in &GROUPS {
+            let decision = (group.decision)(self);
+            if decision == Decision::Allow {
+                continue;
+            }
+            let members = account.records.iter().filter(|r| (group.holds)(r));
+            let listed = members.clone().count() as u64;
+            let paths: Vec<String> =
+                members.filter(|r| !lets_pass(&r.path)).map(|r| r.path.clone() + &detail(r, account)).collect();
+            // What is beyond the list cannot be compared with the allow-list, and counts.
+            let all = paths.len() as u64 + (group.count)(account).saturating_sub(listed);
+            judgement.add(decision, group.what, &paths, all);
+        }
+        let privileges: Vec<String> = account
+            .privileges
+            .iter()
+            .filter(|p| !lets_pass(&p.path))
+            .map(|p| format!("{} ({})", p.path, p.gained.join(", ")))
+            .collect();
+        judgement.add(self.privileges, "with rights that no RPM gives", &privileges, privileges.len() as u64);
+        let packages: Vec<String> = account.packages.iter().map(ToString::to_string).collect();
+        judgement.add(self.rpmdb_mismatch, "where rpmdb and files contradict each other", &packages, packages.len() as u64);
+        for entry in expired {
+            judgement.warnings.push(format!("policy: {} was allowed until {} ({})", entry.path, entry.until, entry.reason));
+        }
+        judgement
+    }
+}
+
+impl FileJudgement {
+    fn add(&mut self, decision: Decision, what: &str, paths: &[String], all: u64) {
+        if all == 0 {
+            return;
+        }
+        let mut line = format!("{all} {what}: {}", paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
+        let more = all.saturating_sub(paths.len().min(NAMED) as u64);
+        if more > 0 {
+            line.push_str(&format!(" and {more} more"));
+        }
+        match decision {
+            Decision::Allow => {}
+            Decision::Warn => self.warnings.push(line),
+            Decision::Refuse => self.refused.push(line),
+        }
+    }
+}
+
+/// Why a path is in the list, in brackets.
+fn detail(record: &Record, account: &FileAccount) -> String {
+    let owner = record.owner.as_ref().map(|owner| match record.differs.is_empty() {
+        true => owner.clone(),
+        false => format!("{owner}: other {}", record.differs.join(", ")),
+    });
+    let instruction = || {
+        let text = account.layers.get(record.layer?)?.lines().next()?;
+        Some(if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text.to_owned() })
+    };
+    match owner.or_else(|| record.source.clone()).or_else(instruction) {
+        Some(text) => format!(" ({text})"),
+        None => String::new(),
+    }
+}
+
+/// Files that one key of the policy decides over.
+struct Group {
+    what: &'static str,
+    decision: fn(&FilePolicy) -> Decision,
+    holds: fn(&Record) -> bool,
+    count: fn(&FileAccount) -> u64,
+}
+
+fn programs(account: &FileAccount, class: Class) -> u64 {
+    account.count(class).programs
+}
+
+fn data(account: &FileAccount, class: Class) -> u64 {
+    account.count(class).paths - account.count(class).programs
+}
+
+/// Programs first.
+const GROUPS: [Group; 10] = [
+    Group {
+        what: "unexplained programs",
+        decision: |p| p.unexplained_executables,
+        holds: |r| r.class == Class::Unexplained && r.code != Code::None,
+        count: |a| programs(a, Class::Unexplained),
+    },
+    Group {
+        what: "programs altered after an RPM brought them",
+        decision: |p| p.altered_executables,
+        holds: |r| r.class == Class::Altered && r.code != Code::None,
+        count: |a| programs(a, Class::Altered),
+    },
+    Group {
+        what: "programs in the commit that cannot be reviewed",
+        decision: |p| p.commit_binaries,
+        holds: |r| r.class == Class::Commit && r.code == Code::Binary,
+        count: |a| a.records.iter().filter(|r| r.class == Class::Commit && r.code == Code::Binary).count() as u64,
+    },
+    Group {
+        what: "files of RPMs that the image does not list",
+        decision: |p| p.unlisted_rpm,
+        holds: |r| r.class == Class::Elsewhere,
+        count: |a| a.count(Class::Elsewhere).paths,
+    },
+    Group {
+        what: "unexplained files",
+        decision: |p| p.unexplained,
+        holds: |r| r.class == Class::Unexplained && r.code == Code::None,
+        count: |a| data(a, Class::Unexplained),
+    },
+    Group {
+        what: "files altered after an RPM brought them",
+        decision: |p| p.altered,
+        holds: |r| r.class == Class::Altered && r.code == Code::None,
+        count: |a| data(a, Class::Altered),
+    },
+    Group {
+        what: "files of RPMs with other permissions",
+        decision: |p| p.altered_mode,
+        holds: |r| r.class == Class::ModeChanged,
+        count: |a| a.count(Class::ModeChanged).paths,
+    },
+    Group {
+        what: "edited configuration files of RPMs",
+        decision: |p| p.altered_config,
+        holds: |r| r.class == Class::Configured,
+        count: |a| a.count(Class::Configured).paths,
+    },
+    Group {
+        what: "files of RPMs that were deleted",
+        decision: |p| p.deleted,
+        holds: |r| r.class == Class::Deleted,
+        count: |a| a.count(Class::Deleted).paths,
+    },
+    Group {
+        what: "files from other stages",
+        decision: |p| p.stage,
+        holds: |r| r.class == Class::Stage,
+        count: |a| a.count(Class::Stage).paths,
+    },
+];
+
+impl std::fmt::Display for PackageFinding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            PackageFinding::NotInstalled { package, example } => {
+                write!(f, "{package} is in the rpmdb, but not installed ({example} is missing)")
+            }
+            PackageFinding::StillThere { package, files, example } => {
+                write!(f, "{package} was taken out of the rpmdb, but {files} of its files are still there ({example})")
+            }
+        }
+    }
+}
+
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let number = |part: &str, digits: usize| {
+        (part.len() == digits && part.bytes().all(|b| b.is_ascii_digit())).then(|| part.parse::<u32>().ok()).flatten()
+    };
+    match parts.as_slice() {
+        [year, month, day] => {
+            number(year, 4).is_some()
+                && number(month, 2).is_some_and(|m| (1..=12).contains(&m))
+                && number(day, 2).is_some_and(|d| (1..=31).contains(&d))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(path: &str, class: Class, code: Code) -> Record {
+        Record {
+            path: path.into(),
+            class,
+            code,
+            size: 1,
+            kind: "file".into(),
+            layer: Some(0),
+            owner: None,
+            differs: Vec::new(),
+            source: None,
+            sha256: None,
+        }
+    }
+
+    fn account(records: Vec<Record>) -> FileAccount {
+        let mut account = FileAccount { layers: vec!["RUN make-it".into()], ..FileAccount::default() };
+        records.into_iter().for_each(|r| account.add(r));
+        account
+    }
+
+    #[test]
+    fn unexplained_programs_are_refused_and_data_is_warned_of() {
+        let found = account(vec![
+            record("/opt/tool", Class::Unexplained, Code::Binary),
+            record("/opt/data", Class::Unexplained, Code::None),
+            record("/etc/x", Class::Configured, Code::None),
+        ]);
+        let judgement = FilePolicy::default().judge(&found, "2030-01-01");
+        assert_eq!(judgement.refused, ["1 unexplained programs: /opt/tool (RUN make-it)"]);
+        assert_eq!(judgement.warnings, ["1 unexplained files: /opt/data (RUN make-it)"]);
+    }
+
+    #[test]
+    fn the_first_five_paths_are_named_and_the_rest_is_counted() {
+        let found = account((0..7000).map(|n| record(&format!("/opt/{n:04}"), Class::Unexplained, Code::Script)).collect());
+        let judgement = FilePolicy::default().judge(&found, "2030-01-01");
+        assert!(judgement.refused[0].starts_with("7000 unexplained programs: /opt/0000"), "{judgement:?}");
+        assert!(judgement.refused[0].ends_with("/opt/0004 (RUN make-it) and 6995 more"), "{judgement:?}");
+    }
+
+    #[test]
+    fn an_allowed_path_passes_until_its_day_and_no_longer() {
+        let allow = AllowedPath { path: "/opt/**".into(), until: "2030-06-30".into(), reason: "vendor tool, ticket 7".into() };
+        let policy = FilePolicy { allow: vec![allow], ..FilePolicy::default() };
+        let found = account(vec![record("/opt/a/tool", Class::Unexplained, Code::Binary)]);
+        assert_eq!(policy.judge(&found, "2030-06-30"), FileJudgement::default());
+        let late = policy.judge(&found, "2030-07-01");
+        assert_eq!((late.refused.len(), late.warnings.len()), (1, 1));
+        assert!(late.warnings[0].contains("ticket 7"));
+    }
+
+    #[test]
+    fn entries_of_the_allow_list_need_a_day_a_path_and_a_reason() {
+        let entry = |path: &str, until: &str, reason: &str| FilePolicy {
+            allow: vec![AllowedPath { path: path.into(), until: until.into(), reason: reason.into() }],
+            ..FilePolicy::default()
+        };
+        assert!(entry("/a", "2030-01-31", "why").check().is_ok());
+        for bad in [entry("/a", "2030-13-31", "why"), entry("/a", "never", "why"), entry("a", "2030-01-31", "why")] {
+            assert!(bad.check().is_err());
+        }
+        assert!(entry("/a", "2030-01-31", " ").check().is_err());
+    }
+}

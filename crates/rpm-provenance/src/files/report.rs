@@ -1,0 +1,69 @@
+//! The account in both reports: the `files` section of provenance.json (docs/provenance-json.md) and its text.
+
+use serde_json::{Value, json};
+
+use super::{Class, FileAccount, FileJudgement, Record};
+
+/// Lines of one class in the text report; provenance.json has them all.
+const TEXT_LINES: usize = 200;
+
+/// The section `files` of provenance.json.
+pub fn json(account: &FileAccount, judgement: &FileJudgement) -> Value {
+    json!({
+        "counts": account.counts,
+        "paths": account.records,
+        "privileges": account.privileges,
+        "packages": account.packages,
+        "hidden": account.hidden,
+        "layers": account.layers,
+        "refused": judgement.refused,
+        "warnings": judgement.warnings,
+    })
+}
+
+/// The same for people: the decision, counts, then what is unexplained, altered, or from packages that are not listed.
+pub fn text(account: &FileAccount, judgement: &FileJudgement) -> String {
+    let mut out = "\nFiles of the new layers\n".to_owned();
+    for (word, lines) in [("REFUSED", &judgement.refused), ("warning", &judgement.warnings)] {
+        for line in lines {
+            out.push_str(&format!("{word}: {line}\n"));
+        }
+    }
+    for (class, count) in &account.counts {
+        out.push_str(&format!("{:>8}  {} ({} kB)\n", count.paths, class.describe(), count.bytes.div_ceil(1024)));
+    }
+    if account.hidden > 0 {
+        out.push_str(&format!("{:>8}  hidden by a later layer\n", account.hidden));
+    }
+    for privilege in &account.privileges {
+        out.push_str(&format!("  {}: {}\n", privilege.path, privilege.gained.join(", ")));
+    }
+    for finding in &account.packages {
+        out.push_str(&format!("  {finding}\n"));
+    }
+    for class in [Class::Unexplained, Class::Altered, Class::ModeChanged, Class::Elsewhere, Class::Stage, Class::Configured] {
+        let records: Vec<&Record> = account.records.iter().filter(|r| r.class == class).collect();
+        if records.is_empty() {
+            continue;
+        }
+        out.push_str(&format!("\n{}:\n", class.describe()));
+        for record in records.iter().take(TEXT_LINES) {
+            out.push_str(&format!("  {}\n", line(record)));
+        }
+        if records.len() > TEXT_LINES {
+            out.push_str(&format!("  … {} more, see provenance.json\n", records.len() - TEXT_LINES));
+        }
+    }
+    out
+}
+
+fn line(record: &Record) -> String {
+    let mut line = record.path.clone();
+    if !record.differs.is_empty() {
+        line.push_str(&format!("  other {}", record.differs.join(", ")));
+    }
+    for text in [&record.owner, &record.source].into_iter().flatten() {
+        line.push_str(&format!("  {text}"));
+    }
+    line
+}
