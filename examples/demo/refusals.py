@@ -24,6 +24,7 @@ FAILING = {
     "syntax-error": ["RUM", "Dockerfile"],
     "missing-label": ["com.redhat.component"],
     "missing-base": ["nosuchbase"],
+    "bad-container-yaml": ["container.yaml:2", "platforms", "container.yaml:4", "container.yaml:5", "remote_source"],
 }
 
 

@@ -36,22 +36,25 @@ impl Diagnose for BadRequest {
 /// Of the step that failed; its blame says whose move it is.
 pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResult, BoxedDiagnose> {
     let start_time = steps::now();
+    let began = tokio::time::Instant::now();
     let info = context.session.get_task_info(context.task, true).await?.ok_or(BadRequest("the hub does not know the task"))?;
     let (src, target_name, params) = parse_request(info.request.as_deref().unwrap_or_default())?;
     context.log.step(&format!("task {}: {src} for {target_name}", context.task));
 
     let target = steps::resolve_target(context, &target_name, &params, info.owner).await?;
     let fetched = steps::fetch_source(context, &src, &params, info.owner).await?;
-    let arch = target.arches[0].clone(); // resolve_target returns at least one
+    let mut settings = steps::read_container_yaml(context, &fetched.tree.root, &target.arches)?;
+    let time = steps::BuildTime::new(began, settings.buildtime_limit());
+    let arch = steps::arch_built_here(&settings.arches)?;
     let dockerfile = dist_git::find_dockerfile(&fetched.tree.root)?;
     let options = dockerfile::PlanOptions { target: None, build_args: BTreeMap::new(), platform: platform(&arch) };
-    let read = read_build_context(&fetched.tree.root, &dockerfile, &options)?;
+    let mut read = read_build_context(&fetched.tree.root, &dockerfile, &options)?;
     for warning in &read.plan.warnings {
         context.log.step(&format!("{}:{}: warning: {}", read.dockerfile_name, warning.span.first_line, warning.message));
     }
     let store = Store::open(&context.settings.store_dir())?;
     let registry = Registry::new(context.settings.registry.client_config())?;
-    let parents = steps::resolve_parents(context, &registry, &store, &read, &params, &arch).await?;
+    let parents = time.within(steps::resolve_parents(context, &registry, &store, &read, &params, &arch)).await?;
     let named = steps::name_build(&read, &parents, &params)?;
 
     let reserved = if params.scratch {
@@ -59,22 +62,30 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     } else {
         match steps::reserve_build(context, &target, &named).await? {
             Claim::Reserved(reserved) => Some(reserved),
-            Claim::AlreadyImported(build) => return steps::finish_imported(context, &registry, &target, *build).await,
+            Claim::AlreadyImported(build) => {
+                let result = steps::finish_imported(context, &registry, &target, *build).await?;
+                return Ok(BuildContainerResult { user_warnings: settings.warnings, ..result });
+            }
         }
     };
     let release = reserved.as_ref().map_or_else(|| format!("scratch.{}", context.task), |r| r.nvr.release.clone());
     let nvr = format!("{}-{}-{release}", named.labels.component, named.labels.version);
-    let tags = image_tags(context, &target_name, &params, &named.labels, &release)?;
+    let floating = settings.floating_tags(&named.labels.version);
+    let tags = image_tags(context, &target_name, &params, &named.labels, &release, floating.as_deref())?;
+    settings.set_release_env(&mut read.plan, &release);
 
-    let content = steps::pin_content(context, &target, &arch).await?;
+    let content = time.within(steps::pin_content(context, &target, &arch)).await?;
     let labels = automatic_labels(&named.labels, &release, &arch, &fetched);
-    let built = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &nvr).await?;
+    let build = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &nvr, time.cancel());
+    let built = time.within(build).await?;
     steps::archive_logs(context, &built.reports).await?;
+    settings.warnings.extend(built.warnings.iter().cloned());
 
     let pushed = steps::push_image(context, &registry, &store, &built, &named.labels.name, &tags).await?;
     let mut repositories = pushed.image.pull_specs.clone();
     let Some(reserved) = reserved else {
-        return Ok(BuildContainerResult::scratch(repositories));
+        let result = BuildContainerResult::scratch(repositories);
+        return Ok(BuildContainerResult { user_warnings: settings.warnings, ..result });
     };
     let request = steps::ImportRequest {
         target: &target,
@@ -92,7 +103,8 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     let build = steps::import_build(context, &store, &request).await?;
     steps::tag_build(context, &target, build).await?;
     repositories.extend(steps::move_floating_tags(context, &registry, &pushed, &tags).await?);
-    Ok(BuildContainerResult::imported(repositories, build))
+    let result = BuildContainerResult::imported(repositories, build);
+    Ok(BuildContainerResult { user_warnings: settings.warnings, ..result })
 }
 
 /// `[src, target, opts]`, checked again: a task can also be made by `koji make-task`.
@@ -110,9 +122,10 @@ fn image_tags(
     params: &BuildContainerParams,
     labels: &ImageLabels,
     release: &str,
+    floating: Option<&[String]>,
 ) -> Result<ImageTagSet, BoxedDiagnose> {
     let unique = context.task.to_string();
-    Ok(ImageTagSet::new(params.kind(), &target.0, &unique, &labels.version, release, None)?)
+    Ok(ImageTagSet::new(params.kind(), &target.0, &unique, &labels.version, release, floating)?)
 }
 
 /// Labels the service adds (compat §3.2). The Dockerfile is not edited: they are set on the image's configuration.

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
 use image_layers::{MergedView, Store};
+use rpm_provenance::files::{self, FileJudgement};
 use rpm_provenance::{Proof, Report, report, rpmdb};
 
-use super::{Fetched, Parents, PinnedContent};
+use super::account_files::{Databases, account_files};
+use super::{Fetched, Parents, PinnedContent, archive_logs};
 use crate::build_context::BuildContext;
 use crate::gated_build::{self, GatedBuild, Reach};
 use crate::koji_rpms::HubRpms;
@@ -27,6 +29,8 @@ pub struct BuiltArch {
     pub proof: Proof,
     /// The report in both forms: file name and content.
     pub reports: Vec<(String, String)>,
+    /// What the packager is told besides.
+    pub warnings: Vec<String>,
 }
 
 /// The result may not be pushed.
@@ -35,6 +39,9 @@ pub enum ArchError {
     /// The proof found something.
     #[error("the image holds what this Koji did not build:\n{0}")]
     NotProven(String),
+    /// The site's policy refuses files that nothing accounts for.
+    #[error("the image holds files that may not be in it:\n{0}")]
+    Files(String),
     /// It is larger than the site allows.
     #[error("the image has {megabytes} MB, the site allows {limit} MB")]
     TooLarge {
@@ -52,6 +59,7 @@ impl Diagnose for ArchError {
     fn kind(&self) -> &'static str {
         match self {
             ArchError::NotProven(_) => "not-proven",
+            ArchError::Files(_) => "files-not-accounted-for",
             ArchError::TooLarge { .. } => "image-too-large",
         }
     }
@@ -59,6 +67,11 @@ impl Diagnose for ArchError {
         match self {
             ArchError::NotProven(_) => Some(
                 "install RPMs with dnf from the offered repositories only; provenance.txt of this task lists every RPM".into(),
+            ),
+            ArchError::Files(_) => Some(
+                "install programs as RPMs with dnf in the last stage, or commit them to dist-git and COPY them; \
+                 provenance.txt of this task lists every path"
+                    .into(),
             ),
             ArchError::TooLarge { .. } => None,
         }
@@ -80,6 +93,7 @@ pub async fn build_arch(
     content: &PinnedContent,
     labels: &BTreeMap<String, String>,
     nvr: &str,
+    cancel: &CancelFlag,
 ) -> Result<BuiltArch, BoxedDiagnose> {
     let settings = context.settings;
     let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(HubRpms::new(context.session.clone()));
@@ -105,13 +119,13 @@ pub async fn build_arch(
             run_seconds: Some(settings.sandbox.run_seconds),
         },
         progress: &progress,
-        cancel: &CancelFlag::default(),
+        cancel,
     };
     let reach =
         Reach::Gate { sources: content.sources.clone(), lookup: Some(Arc::clone(&lookup)), cache_dir: settings.gate_cache_dir() };
     let result = gated_build::build(&request, reach).await?;
     check_size(settings.policy.max_image_mb, &result.built)?;
-    let proof = prove(context, store, &result.built, &result.verdicts, lookup.as_ref()).await?;
+    let (proof, databases) = prove(context, store, &result.built, &result.verdicts, lookup.as_ref()).await?;
     let digest = result.built.image.manifest_digest.to_string();
     let report = Report {
         image: nvr,
@@ -121,19 +135,35 @@ pub async fn build_arch(
         verdicts: &result.verdicts,
         proof: &proof,
     };
-    let reports = vec![
-        (format!("provenance-{arch}.json"), format!("{:#}\n", report::json(&report))),
-        (format!("provenance-{arch}.txt"), report::text(&report)),
-    ];
+    let (mut json, mut text) = (report::json(&report), report::text(&report));
     let problems = against(&proof);
-    if !problems.is_empty() {
-        for line in &problems {
-            context.log.step(line);
-        }
-        return Err(ArchError::NotProven(problems.join("\n")).into());
+    // Whose files they are means something only once the packages are proven.
+    let mut judgement = FileJudgement::default();
+    if let Some(databases) = databases.filter(|_| problems.is_empty()) {
+        context.log.step(&format!("proven: {} RPMs, all built in this Koji", proof.packages.len()));
+        let (account, judged) = tokio::task::block_in_place(|| {
+            account_files(context, store, fetched, read, parents, &result.built, &result.verdicts, &databases)
+        })?;
+        judgement = judged;
+        json["files"] = files::report::json(&account, &judgement);
+        text.push_str(&files::report::text(&account, &judgement));
+        context.log.step(&files::report::summary(&account));
     }
-    context.log.step(&format!("proven: {} RPMs, all built in this Koji", proof.packages.len()));
-    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports })
+    let reports = vec![(format!("provenance-{arch}.json"), format!("{json:#}\n")), (format!("provenance-{arch}.txt"), text)];
+    let refused = if !problems.is_empty() {
+        Some(ArchError::NotProven(problems.join("\n")))
+    } else if !judgement.refused.is_empty() {
+        Some(ArchError::Files(judgement.refused.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")))
+    } else {
+        None
+    };
+    if let Some(error) = refused {
+        context.log.step(&error.to_string());
+        // The packager needs the report most of all now.
+        archive_logs(context, &reports).await?;
+        return Err(error.into());
+    }
+    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports, warnings: judgement.warnings })
 }
 
 /// What stands against pushing the image, one line each.
@@ -164,20 +194,22 @@ async fn prove(
     built: &BuiltImage,
     verdicts: &[rpm_provenance::Verdict],
     lookup: &dyn rpm_provenance::KojiRpms,
-) -> Result<Proof, BoxedDiagnose> {
-    let db = match rpmdb::read_view(&MergedView::new(built.layer_dirs.iter().rev().cloned().collect())) {
-        Ok(db) => db,
-        Err(error) => return Ok(Proof::of_unreadable(&error)),
+) -> Result<(Proof, Option<Databases>), BoxedDiagnose> {
+    let read = |layers: Vec<std::path::PathBuf>| rpmdb::read_view_with_files(&MergedView::new(layers));
+    let (db, files) = match read(built.layer_dirs.iter().rev().cloned().collect()) {
+        Ok(found) => found,
+        Err(error) => return Ok((Proof::of_unreadable(&error), None)),
     };
     let parent = match &built.base {
         Some(base) => {
             let layers = store.unpack_image(base, &image_layers::UnpackLimits::default())?;
-            Some(rpmdb::read_view(&MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect()))?)
+            Some(read(layers.into_iter().rev().map(|l| l.dir).collect())?)
         }
         None => None,
     };
     context.log.step(&format!("result has {} RPMs in {}", db.packages.len(), db.path));
-    Ok(rpm_provenance::prove(&db, parent.as_ref(), verdicts, lookup).await?)
+    let proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), verdicts, lookup).await?;
+    Ok((proof, Some(Databases { db, files, parent })))
 }
 
 /// Engine progress to the task's logs.

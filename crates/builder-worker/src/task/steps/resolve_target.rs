@@ -111,13 +111,21 @@ pub async fn resolve_target(
             TargetError::ArchNotOffered { asked: list(&params.arch_override), tag: build_tag, offered: list(&offered) }.into()
         );
     }
-    let host = Arch::host();
-    if let Some(arch) = arches.iter().find(|a| **a != host) {
-        return Err(TargetError::ForeignArch { host, arch: arch.clone() }.into());
-    }
     let owner = match owner {
         Some(id) => session.get_user(id).await?.map(|user| user.name),
         None => None,
     };
     Ok(ResolvedTarget { event, target, arches, owner })
+}
+
+/// The one architecture to build, of those that target, options and repository leave.
+///
+/// # Errors
+/// [`TargetError::ForeignArch`] when any of them is not this machine's.
+pub fn arch_built_here(arches: &[Arch]) -> Result<Arch, TargetError> {
+    let host = Arch::host();
+    match arches.iter().find(|a| **a != host) {
+        Some(arch) => Err(TargetError::ForeignArch { host, arch: arch.clone() }),
+        None => Ok(host),
+    }
 }

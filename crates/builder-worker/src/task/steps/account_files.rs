@@ -1,0 +1,109 @@
+//! Step 11, second part: every file of the new layers is accounted for, and the site's `[policy.files]` decides.
+
+use build_model::BoxedDiagnose;
+use dockerfile::{CopySource, InstructionKind};
+use image_build::BuiltImage;
+use image_layers::{LocalImage, MergedView, Store, UnpackLimits};
+use rpm_provenance::files::{
+    self, Accounting, FileAccount, FileJudgement, LayerSource, NewLayer, PackageFiles, released_elsewhere,
+};
+use rpm_provenance::{RpmDb, Verdict, rpmdb};
+
+use super::{Fetched, Parents};
+use crate::build_context::BuildContext;
+use crate::task::run::TaskContext;
+
+/// The rpmdbs an account needs, as the proof has read them.
+pub struct Databases {
+    /// The image's.
+    pub db: RpmDb,
+    /// The files of its packages.
+    pub files: Vec<PackageFiles>,
+    /// The base image's, where there is one.
+    pub parent: Option<(RpmDb, Vec<PackageFiles>)>,
+}
+
+/// Accounts for the files of the new layers.
+///
+/// # Errors
+/// When a layer cannot be read. What is wrong with the image is in the judgement.
+#[allow(clippy::too_many_arguments)] // all that is known of the build comes together here
+pub fn account_files(
+    context: &TaskContext<'_>,
+    store: &Store,
+    fetched: &Fetched,
+    read: &BuildContext,
+    parents: &Parents,
+    built: &BuiltImage,
+    verdicts: &[Verdict],
+    databases: &Databases,
+) -> Result<(FileAccount, FileJudgement), BoxedDiagnose> {
+    let new_layers = new_layers(built, read);
+    let mut elsewhere =
+        vec![("another stage".to_owned(), released_elsewhere(&context.settings.gate_cache_dir(), verdicts, &databases.db))];
+    for (name, parent) in parents {
+        if built.base.as_ref().is_none_or(|base| base.manifest_digest != parent.image.manifest_digest) {
+            elsewhere.push((name.clone(), packages_of(store, &parent.image)?));
+        }
+    }
+    let account = files::account(&Accounting {
+        layers: built.layer_dirs.iter().rev().cloned().collect(),
+        new_layers: &new_layers,
+        packages: &databases.files,
+        parent: databases.parent.as_ref().map(|(_, files)| files.as_slice()).unwrap_or_default(),
+        elsewhere: &elsewhere,
+        commit: Some(&fetched.tree.root),
+    })?;
+    let now = super::rfc3339(super::now());
+    let judgement = context.settings.policy.files.judge(&account, now.get(..10).unwrap_or_default());
+    Ok((account, judgement))
+}
+
+/// The files of another image's packages. A rpmdb that cannot be read explains nothing.
+fn packages_of(store: &Store, image: &LocalImage) -> Result<Vec<PackageFiles>, BoxedDiagnose> {
+    let layers = store.unpack_image(image, &UnpackLimits::default())?;
+    let view = MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect());
+    Ok(rpmdb::read_view_with_files(&view).map(|(_, files)| files).unwrap_or_default())
+}
+
+/// The instructions that made the new layers, top first. The engine writes them into the image's history; where the two
+/// do not fit, a layer may hold anything.
+fn new_layers(built: &BuiltImage, read: &BuildContext) -> Vec<NewLayer> {
+    let inherited = built.base.as_ref().map_or(0, |base| base.config.history.len());
+    let lines: Vec<&str> = built
+        .image
+        .config
+        .history
+        .iter()
+        .skip(inherited)
+        .filter(|line| !line.empty_layer)
+        .map(|line| line.created_by.as_deref().unwrap_or_default())
+        .collect();
+    let known = lines.len() == built.new_layers;
+    let layer = |at: usize| {
+        let instruction = lines.get(at).copied().filter(|_| known).unwrap_or_default();
+        NewLayer { instruction: instruction.to_owned(), source: source_of(instruction, read) }
+    };
+    (0..built.new_layers).rev().map(layer).collect()
+}
+
+fn source_of(text: &str, read: &BuildContext) -> LayerSource {
+    let all = read.plan.stages.iter().flat_map(|stage| &stage.instructions);
+    let mut sources = all.filter(|i| i.source == text).map(|i| match &i.kind {
+        InstructionKind::Copy(copy) => match &copy.from {
+            Some(from) => LayerSource::Stage(from.clone()),
+            None => LayerSource::Commit,
+        },
+        InstructionKind::Add(add) if add.copy.sources.iter().all(is_local) => LayerSource::Commit,
+        _ => LayerSource::Any,
+    });
+    sources.next().unwrap_or(LayerSource::Any)
+}
+
+/// Whether a source of ADD is in the commit: no URL, and nothing that may expand to one.
+fn is_local(source: &CopySource) -> bool {
+    match source {
+        CopySource::Path(path) => !path.contains("://") && !path.starts_with("git@") && !path.contains('$'),
+        CopySource::Heredoc(_) => true,
+    }
+}
