@@ -40,7 +40,7 @@ test-e2e: build
 
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
-	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/contract tests/e2e
+	$(MAKE) test-contract test-e2e
 
 lint: setup deny  ## formatting, clippy, ruff
 	cargo fmt --all --check

@@ -19,9 +19,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
 
 fn ours(manifest: &Path, names: &[&str]) -> Vec<String> {
     let text = std::fs::read_to_string(manifest).expect("a Cargo.toml");
-    let is_dependency = |line: &str, name: &str| {
-        line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['.', '=']))
-    };
+    let is_dependency =
+        |line: &str, name: &str| line.strip_prefix(name).is_some_and(|rest| rest.trim_start().starts_with(['.', '=']));
     names.iter().filter(|n| text.lines().any(|l| is_dependency(l.trim(), n))).map(|n| (*n).to_owned()).collect()
 }
 

@@ -5,14 +5,25 @@
 //! directory is locked first.
 
 use std::fs::File;
+use std::time::Duration;
 
 use anyhow::Context;
 use build_model::TaskId;
-use koji_session::{BuildState, Credentials, HubConfig, Session};
+use koji_session::{BuildState, Credentials, HubConfig, RetryPolicy, Session};
 
 use super::Journal;
 use super::settle::refund;
 use crate::config::Settings;
+
+/// kojid's two hours of patience with a hub that does not answer, asking more often: a build whose hub comes back
+/// should not sit for a minute.
+const PATIENCE: RetryPolicy = RetryPolicy {
+    attempts: 720,
+    interval: Duration::from_secs(10),
+    offline_interval: Duration::from_secs(30),
+    call_timeout: Duration::from_secs(12 * 3600),
+    login_timeout: Duration::from_secs(60),
+};
 
 /// The hub connection of this site's configuration.
 ///
@@ -28,7 +39,7 @@ pub fn hub_config(settings: &Settings) -> anyhow::Result<HubConfig> {
         }
         _ => Credentials::Anonymous, // refused by Settings::load
     };
-    Ok(HubConfig { url: hub.url.clone(), credentials, ca: hub.ca.clone(), retry: koji_session::RetryPolicy::default() })
+    Ok(HubConfig { url: hub.url.clone(), credentials, ca: hub.ca.clone(), retry: PATIENCE })
 }
 
 /// Locks the state directory for as long as the file is kept.
