@@ -8,6 +8,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use crate::RpmIdent;
+use crate::files::PackageFiles;
 use crate::header::{Header, HeaderError, MAX_DATA, MAX_ENTRIES, MAX_SIGNATURE_DATA, hex, tag};
 
 const LEAD: usize = 96;
@@ -36,6 +37,19 @@ pub struct PackageHeader {
 /// # Errors
 /// When the bytes are no RPM, are cut off or damaged, declare absurd sizes, or a header digest does not hold.
 pub fn read_header(reader: &mut impl Read) -> Result<PackageHeader, HeaderError> {
+    read_headers(reader).map(|(header, _)| header)
+}
+
+/// Reads the headers as [`read_header`] does, and from them the files the package brings.
+///
+/// # Errors
+/// As [`read_header`], and when the lists of files contradict each other.
+pub fn read_files(reader: &mut impl Read) -> Result<PackageFiles, HeaderError> {
+    let (header, main) = read_headers(reader)?;
+    PackageFiles::read(&main, &header.ident)
+}
+
+fn read_headers(reader: &mut impl Read) -> Result<(PackageHeader, Header), HeaderError> {
     let mut lead = [0; LEAD];
     reader.read_exact(&mut lead).map_err(|source| HeaderError::Read { part: "lead", source })?;
     if !lead.starts_with(&LEAD_MAGIC) {
@@ -73,13 +87,14 @@ pub fn read_header(reader: &mut impl Read) -> Result<PackageHeader, HeaderError>
     }
     let algorithm_is_sha256 = matches!(main.number(tag::PAYLOADDIGESTALGO)?, None | Some(8));
     let payload_sha256 = if algorithm_is_sha256 { main.string(tag::PAYLOADDIGEST)? } else { None };
-    Ok(PackageHeader {
+    let header = PackageHeader {
         ident,
         payload_offset: LEAD as u64 + signatures_size + padding + main_size,
         lead_version: lead[4],
         payload_sha256,
         md5,
-    })
+    };
+    Ok((header, main))
 }
 
 impl PackageHeader {

@@ -11,6 +11,7 @@ mod registry;
 use std::path::{Path, PathBuf};
 
 use build_model::{Blame, Diagnose};
+use rpm_provenance::files::FilePolicy;
 use serde::{Deserialize, Serialize};
 
 pub use content::{ContentSettings, ContentSourceSettings, Origin};
@@ -129,12 +130,14 @@ pub struct PolicySettings {
     pub allow_foreign_parents: bool,
     /// Largest image in MB, all layers compressed; no limit when absent.
     pub max_image_mb: Option<u64>,
+    /// What becomes of files that are not as an RPM or the commit has them.
+    pub files: FilePolicy,
 }
 
 #[allow(clippy::derivable_impls)] // spelled out: this is the promise of the service
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { allow_foreign_parents: false, max_image_mb: None }
+        Self { allow_foreign_parents: false, max_image_mb: None, files: FilePolicy::default() }
     }
 }
 
@@ -216,6 +219,9 @@ impl Settings {
         if self.hub.password_file.is_some() != self.hub.user.is_some() {
             return Err(bad("hub.user", "goes with `password_file`"));
         }
+        if let Err((at, problem)) = self.policy.files.check() {
+            return Err(bad(&format!("policy.files.allow[{at}]"), problem));
+        }
         for (target, content) in &self.content {
             for source in &content.sources {
                 source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
@@ -291,6 +297,19 @@ mod tests {
         let text = GOOD.replace("state_dir =", "state_dri =");
         let message = message(&text);
         assert!(message.contains("state_dri") && message.contains("line 7"), "{message}");
+    }
+
+    #[test]
+    fn the_file_policy_is_strict_unless_told_otherwise() {
+        use rpm_provenance::files::Decision;
+        let files = Settings::parse(Path::new("w.toml"), GOOD).expect("settings").policy.files;
+        assert_eq!((files.unexplained_executables, files.privileges), (Decision::Refuse, Decision::Refuse));
+        let own = "\n[policy.files]\nunexplained = \"refuse\"\n\
+                   allow = [{ path = \"/opt/**\", until = \"2031-12-31\", reason = \"r\" }]\n";
+        let files = Settings::parse(Path::new("w.toml"), &format!("{GOOD}{own}")).expect("settings").policy.files;
+        assert_eq!((files.unexplained, files.altered, files.allow.len()), (Decision::Refuse, Decision::Warn, 1));
+        let text = format!("{GOOD}{}", own.replace("2031-12-31", "someday"));
+        assert!(message(&text).contains("policy.files.allow[0] needs `until`"), "{}", message(&text));
     }
 
     #[test]

@@ -41,11 +41,8 @@ impl Known<'_> {
             _ => Code::None,
         };
         let owned = self.owners.of(&entry.path);
-        let (class, owner, differs, source) = if owned.is_empty() {
-            self.unowned(kind, code, &mut content)?
-        } else {
-            self.owned(owned, kind, code, &mut content)?
-        };
+        let (class, owner, differs, source) =
+            if owned.is_empty() { self.unowned(kind, code, &mut content)? } else { self.owned(owned, kind, code, &mut content)? };
         // A program that was replaced by a link or by text is a replaced program.
         let was_program = class == Class::Altered && owned.iter().any(|o| o.file.is_code());
         let code = if was_program { code.max(Code::Script) } else { code };
@@ -108,18 +105,24 @@ impl Known<'_> {
             Kind::File if content.entry.meta.len() == 0 => return plain(Class::Empty, None),
             Kind::File => {}
         }
-        if code == Code::None && let Some(reason) = patterns::reason(path) {
+        if code == Code::None
+            && let Some(reason) = patterns::reason(path)
+        {
             return plain(Class::Generated, Some(reason.to_owned()));
         }
         let size = content.entry.meta.len();
-        if self.owners.has_size(size) && let Some(owned) = self.owners.with_content(&content.sha256()?) {
+        if self.owners.has_size(size)
+            && let Some(owned) = self.owners.with_content(&content.sha256()?)
+        {
             return plain(Class::Copy, Some(owned.name()));
         }
         if let Some(path) = self.commit_path(content)? {
             return plain(Class::Commit, Some(path));
         }
         for (place, owners) in &self.elsewhere {
-            if owners.has_size(size) && let Some(owned) = owners.with_content(&content.sha256()?) {
+            if owners.has_size(size)
+                && let Some(owned) = owners.with_content(&content.sha256()?)
+            {
                 return plain(Class::Elsewhere, Some(format!("{} of {place}", owned.name())));
             }
         }

@@ -16,6 +16,7 @@ mod owners;
 mod patterns;
 mod policy;
 mod record;
+mod released;
 pub mod report;
 mod tree;
 
@@ -28,6 +29,7 @@ pub use code::Code;
 pub use file_list::{PackageFile, PackageFiles};
 pub use policy::{AllowedPath, Decision, FileJudgement, FilePolicy};
 pub use record::{Class, Count, FileAccount, PackageFinding, Privilege, Record};
+pub use released::released_elsewhere;
 
 /// The layers could not be read; nothing is said about the image.
 #[derive(Debug, thiserror::Error)]
@@ -57,5 +59,8 @@ impl Diagnose for FilesError {
 
 /// A path for reports: readable and on one line, whatever bytes it has.
 fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path).chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    String::from_utf8_lossy(path)
+        .chars()
+        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .collect()
 }

@@ -35,11 +35,8 @@ impl<'a> Owners<'a> {
     /// Indexes the packages of an image. Their paths are those of the tree, links on the way resolved.
     pub fn index(packages: &'a [PackageFiles], tree: &mut Tree) -> Result<Self, (PathBuf, io::Error)> {
         let count = packages.iter().map(PackageFiles::len).sum();
-        let mut owners = Self {
-            by_path: HashMap::with_capacity(count),
-            by_content: HashMap::with_capacity(count),
-            sizes: HashSet::new(),
-        };
+        let mut owners =
+            Self { by_path: HashMap::with_capacity(count), by_content: HashMap::with_capacity(count), sizes: HashSet::new() };
         for package in packages {
             let mut dirs: Vec<Rc<[u8]>> = Vec::with_capacity(package.dirs.len());
             for dir in &package.dirs {

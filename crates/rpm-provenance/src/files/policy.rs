@@ -181,7 +181,11 @@ fn detail(record: &Record, account: &FileAccount) -> String {
     });
     let instruction = || {
         let text = account.layers.get(record.layer?)?.lines().next()?;
-        Some(if text.chars().count() > 60 { format!("{}…", text.chars().take(60).collect::<String>()) } else { text.to_owned() })
+        Some(if text.chars().count() > 60 {
+            format!("{}…", text.chars().take(60).collect::<String>())
+        } else {
+            text.to_owned()
+        })
     };
     match owner.or_else(|| record.source.clone()).or_else(instruction) {
         Some(text) => format!(" ({text})"),

@@ -203,9 +203,7 @@ impl FileAccount {
 
     /// Programs first, then by class and path.
     pub(super) fn sort(&mut self) {
-        self.records.sort_by(|a, b| {
-            (b.code, a.class, &a.path).cmp(&(a.code, b.class, &b.path))
-        });
+        self.records.sort_by(|a, b| (b.code, a.class, &a.path).cmp(&(a.code, b.class, &b.path)));
         self.privileges.sort_by(|a, b| a.path.cmp(&b.path));
     }
 

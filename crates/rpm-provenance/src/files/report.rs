@@ -21,6 +21,12 @@ pub fn json(account: &FileAccount, judgement: &FileJudgement) -> Value {
     })
 }
 
+/// One line for the log.
+pub fn summary(account: &FileAccount) -> String {
+    let parts: Vec<String> = account.counts.iter().map(|(class, count)| format!("{} {}", count.paths, class.as_str())).collect();
+    format!("files of the new layers: {}", if parts.is_empty() { "none".to_owned() } else { parts.join(", ") })
+}
+
 /// The same for people: the decision, counts, then what is unexplained, altered, or from packages that are not listed.
 pub fn text(account: &FileAccount, judgement: &FileJudgement) -> String {
     let mut out = "\nFiles of the new layers\n".to_owned();

@@ -26,6 +26,18 @@ pub(super) struct FileCache {
     slots: Semaphore,
 }
 
+/// Where a cache below `root` has the file with this checksum.
+fn place(root: &Path, checksum: &Checksum) -> PathBuf {
+    let shard: String = checksum.hex.chars().take(2).collect();
+    root.join(checksum.algorithm).join(shard).join(&checksum.hex)
+}
+
+/// The place of a file in the cache at `root`, by the checksum a verdict has (`sha256:HEX`); it need not be there.
+pub(crate) fn cached_file(root: &Path, checksum: &str) -> Option<PathBuf> {
+    let (algorithm, hex) = checksum.split_once(':')?;
+    Some(place(root, &Checksum::new(algorithm, hex)?))
+}
+
 impl FileCache {
     /// Makes the directories where needed.
     pub fn open(root: &Path) -> Result<Self, FetchError> {
@@ -37,8 +49,7 @@ impl FileCache {
     }
 
     fn path(&self, checksum: &Checksum) -> PathBuf {
-        let shard: String = checksum.hex.chars().take(2).collect();
-        self.root.join(checksum.algorithm).join(shard).join(&checksum.hex)
+        place(&self.root, checksum)
     }
 
     /// The verified file, fetched when it is not there. `limit` bounds files whose size is not known.

@@ -26,6 +26,7 @@ use build_model::{Blame, Diagnose};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub(crate) use cache::cached_file;
 pub use source::{ContentSource, Pin};
 pub use upstream::FetchError;
 

@@ -15,9 +15,9 @@ use std::path::Path;
 
 use image_layers::MergedView;
 
+use crate::RpmIdent;
 use crate::files::PackageFiles;
 use crate::header::{Header, HeaderError, tag};
-use crate::RpmIdent;
 pub use error::RpmDbError;
 
 /// The on-disk format of a rpmdb.
