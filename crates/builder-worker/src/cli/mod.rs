@@ -6,6 +6,7 @@
 mod build;
 mod check_config;
 mod image_source;
+mod lint;
 mod progress;
 mod rpms;
 mod verify;
@@ -40,6 +41,8 @@ enum Command {
     Build(build::Args),
     /// Prove that every RPM of an image was built in a Koji.
     Verify(verify::Args),
+    /// Say what is wrong with a Dockerfile, without building it.
+    Lint(lint::Args),
     /// List the RPMs of an image or an unpacked root, without running anything of it.
     Rpms(rpms::Args),
     /// Read a worker's configuration and print what it means, defaults included.
@@ -86,6 +89,7 @@ pub fn main() -> ExitCode {
             log_to_stderr("warn");
             rpms::main(&args)
         }
+        Command::Lint(args) => lint::main(&args),
         Command::CheckConfig { file } => check_config::main(&file),
     }
 }
