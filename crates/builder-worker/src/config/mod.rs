@@ -6,6 +6,7 @@
 
 mod content;
 mod hub;
+mod labels;
 mod registry;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 pub use content::{ContentSettings, ContentSourceSettings, Origin};
 pub use hub::HubSettings;
+pub use labels::{LabelSettings, UrlPiece, url_pieces};
 pub use registry::{AliasSettings, RegistrySettings};
 
 /// Everything a builder needs to know about its site.
@@ -40,6 +42,9 @@ pub struct Settings {
     /// What must be true of an image before it is pushed.
     #[serde(default)]
     pub policy: PolicySettings,
+    /// What is added to the labels of every image.
+    #[serde(default)]
+    pub labels: LabelSettings,
     /// Content sources by target name; `default` serves targets that are not named.
     #[serde(default)]
     pub content: std::collections::BTreeMap<String, ContentSettings>,
@@ -227,6 +232,7 @@ impl Settings {
                 source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
             }
         }
+        self.labels.check().map_err(|(key, problem)| bad(key, &problem))?;
         Ok(())
     }
 

@@ -75,7 +75,10 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     settings.set_release_env(&mut read.plan, &release);
 
     let content = time.within(steps::pin_content(context, &target, &arch)).await?;
-    let labels = automatic_labels(&named.labels, &release, &arch, &fetched);
+    let mut labels = automatic_labels(&named.labels, &release, &arch, &fetched);
+    let base = read.base_reference().and_then(|reference| parents.get(reference));
+    let inherited = base.map(|parent| parent.image.config.config.labels.clone()).unwrap_or_default();
+    steps::add_site_labels(&context.settings.labels, &named.own, &inherited, &mut labels)?;
     let build = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &nvr, time.cancel());
     let built = time.within(build).await?;
     steps::archive_logs(context, &built.reports).await?;

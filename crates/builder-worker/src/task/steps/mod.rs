@@ -16,6 +16,7 @@ mod read_container_yaml;
 mod reserve_build;
 mod resolve_parents;
 mod resolve_target;
+mod site_labels;
 mod tag_build;
 
 pub use archive_logs::archive_logs;
@@ -32,4 +33,5 @@ pub use read_container_yaml::read_container_yaml;
 pub use reserve_build::{Claim, reserve_build};
 pub use resolve_parents::{Parents, resolve_parents};
 pub use resolve_target::{ResolvedTarget, arch_built_here, resolve_target};
+pub use site_labels::add_site_labels;
 pub use tag_build::tag_build;
