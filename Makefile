@@ -30,7 +30,7 @@ test: lint test-unit test-contract test-e2e  ## everything; with KOJI_SRC=DIR on
 	@[ -n "$(KOJI_SRC)" ] || echo "SKIPPED: the suites on the real hub (set KOJI_SRC to a directory with Koji's source)"
 
 test-unit: build
-	cargo test --locked
+	cargo test --locked --lib --bins --tests
 
 test-contract: build
 	PYTHONPATH=python $(PYTHON) -m pytest -q tests/contract
