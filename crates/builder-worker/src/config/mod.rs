@@ -135,6 +135,8 @@ pub struct PolicySettings {
     pub allow_foreign_parents: bool,
     /// Largest image in MB, all layers compressed; no limit when absent.
     pub max_image_mb: Option<u64>,
+    /// Hosts that `.repo` files of a request may come from and point to; none by default.
+    pub repo_url_hosts: Vec<String>,
     /// What becomes of files that are not as an RPM or the commit has them.
     pub files: FilePolicy,
 }
@@ -142,7 +144,7 @@ pub struct PolicySettings {
 #[allow(clippy::derivable_impls)] // spelled out: this is the promise of the service
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { allow_foreign_parents: false, max_image_mb: None, files: FilePolicy::default() }
+        Self { allow_foreign_parents: false, max_image_mb: None, repo_url_hosts: Vec::new(), files: FilePolicy::default() }
     }
 }
 

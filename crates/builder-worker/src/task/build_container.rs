@@ -74,7 +74,8 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     let tags = image_tags(context, &target_name, &params, &named.labels, &release, floating.as_deref())?;
     settings.set_release_env(&mut read.plan, &release);
 
-    let content = time.within(steps::pin_content(context, &target, &arch)).await?;
+    let mut content = time.within(steps::pin_content(context, &target, &arch)).await?;
+    content.sources.extend(time.within(steps::repo_url_sources(context, &params.yum_repourls, &arch)).await?);
     let mut labels = automatic_labels(&named.labels, &release, &arch, &fetched);
     let base = read.base_reference().and_then(|reference| parents.get(reference));
     let inherited = base.map(|parent| parent.image.config.config.labels.clone()).unwrap_or_default();
