@@ -1,7 +1,7 @@
 //! `containerbuild lint FILE|DIR…`: what is wrong with Dockerfiles, without building (docs/LINT.md). The rules are dockerfile's;
 //! this reads the files, prints the reports and gives the exit code.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,7 +42,7 @@ const MAX_BYTES: u64 = 4 << 20;
 /// Runs the subcommand. With several files, the worst exit code counts.
 pub fn main(args: &Args) -> ExitCode {
     if args.list {
-        print!("{}", if args.markdown { lint_markdown() } else { list() });
+        print(if args.markdown { lint_markdown() } else { list() });
         return ExitCode::SUCCESS;
     }
     let mut worst = 0;
@@ -54,7 +54,7 @@ pub fn main(args: &Args) -> ExitCode {
                 if args.json {
                     reports.push(to_json(&report));
                 } else {
-                    print!("{}", report.show());
+                    print(report.show());
                 }
             }
             Err(error) => {
@@ -64,9 +64,14 @@ pub fn main(args: &Args) -> ExitCode {
         }
     }
     if args.json {
-        println!("{}", json!({ "files": reports }));
+        print(format_args!("{}\n", json!({ "files": reports })));
     }
     ExitCode::from(worst)
+}
+
+/// A reader that has seen enough (`| head`) is no error.
+fn print(text: impl std::fmt::Display) {
+    let _ = write!(std::io::stdout(), "{text}");
 }
 
 fn exit_code(report: &LintReport) -> u8 {

@@ -197,6 +197,20 @@ fn from_is_read_with_its_defaults() {
 }
 
 #[test]
+fn comments_that_describe_are_held_to_the_name_as_written() {
+    let of = |text: &str| {
+        let report = report(&format!("# check=experimental=all\n{text}\n# check=skip=all\n{BASE}"));
+        report.findings.iter().filter(|f| f.rule == "InvalidDefinitionDescription").count()
+    };
+    assert_eq!(of("# base of all\nFROM scratch AS base"), 0);
+    assert_eq!(of("# BasE of all\nFROM scratch AS base"), 1);
+    assert_eq!(of("# a note\n\nFROM scratch AS base"), 0);
+    assert_eq!(of("# a note\n#\nFROM scratch AS base"), 0);
+    assert_eq!(of("# a note\nFROM scratch"), 0);
+    assert_eq!(of("FROM scratch\n# B is the second\nARG A=1 B=2\n# neither\nARG C=1 D=2"), 1);
+}
+
+#[test]
 fn a_stage_built_on_another_inherits_what_rules_ask_for() {
     let two = |first: &str, second: &str| {
         report(&format!(

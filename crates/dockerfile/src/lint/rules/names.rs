@@ -97,7 +97,9 @@ fn instruction_casing(checked: &Checked, broken: &mut Broken) {
 fn description(checked: &Checked, broken: &mut Broken) {
     for stage in &checked.file.stages {
         if let Some(name) = &stage.name {
-            describe(checked, stage.span, "stage", &[name], broken);
+            // The name is lower-cased when it is read.
+            let written = checked.words_of_from(stage).named.map_or(name.as_str(), |(_, written)| written);
+            describe(checked, stage.span, "stage", &[name, written], broken);
         }
     }
     for arg in &checked.file.global_args {
@@ -116,9 +118,8 @@ fn describe(checked: &Checked, span: Span, what: &str, names: &[&str], broken: &
     let Some(number) = checked.comments_above(span.first_line).into_iter().rfind(|n| !is_directive(n)) else { return };
     let comment = checked.source.text(number).trim().trim_start_matches('#').trim();
     let first = comment.split_whitespace().next().unwrap_or_default();
-    // Stage names are lower-cased when they are read.
     if let Some(name) = names.first()
-        && !names.iter().any(|n| n.eq_ignore_ascii_case(first))
+        && !names.contains(&first)
     {
         let found = Found::new(span, format!("the comment above does not begin with the name of the {what}"));
         broken.push(found.with_hint(format!("write # {name} …, or leave a line empty between them")));

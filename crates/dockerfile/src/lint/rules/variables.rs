@@ -121,11 +121,19 @@ fn undefined_in_from(checked: &Checked, broken: &mut Broken) {
 }
 
 fn invalid_default(checked: &Checked, broken: &mut Broken) {
+    let global = Scope::global(checked);
+    // That is the matter of UndefinedArgInFrom.
+    let undeclared = |stage: &crate::Stage| {
+        let names = stage.from.platform.iter().flat_map(|word| scope::names_in(word, checked.file.escape));
+        names.into_iter().any(|name| !global.defines(&name))
+    };
     for problem in checked.default_problems {
+        if checked.file.stages.iter().any(|stage| stage.span == problem.span && undeclared(stage)) {
+            continue;
+        }
         let message = format!("without build arguments: {}", problem.message);
         broken.push(Found { hint: problem.hint.clone(), ..Found::new(problem.span, message) });
     }
-    let global = Scope::global(checked);
     for stage in checked.file.stages.iter().filter(|s| s.from.image.contains('$')) {
         // A variable without a value is empty; `Scope` knows it as unknown.
         let lookup = |name: &str| global.expand(&format!("${{{name}}}"), checked.file.escape);
