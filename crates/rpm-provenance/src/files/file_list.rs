@@ -199,7 +199,7 @@ fn names(header: &Header) -> Result<Names<'_>, HeaderError> {
 
 fn unhex(text: &[u8]) -> Option<Box<[u8]>> {
     let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if text.len() % 2 != 0 {
+    if !text.len().is_multiple_of(2) {
         return None;
     }
     text.chunks_exact(2).map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
