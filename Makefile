@@ -36,7 +36,7 @@ test-contract: build
 	PYTHONPATH=python $(PYTHON) -m pytest -q tests/contract
 
 test-e2e: build
-	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e
+	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e tests/adversarial
 
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
