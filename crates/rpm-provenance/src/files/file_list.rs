@@ -101,6 +101,10 @@ pub struct PackageFiles {
 impl PackageFiles {
     /// Reads the lists of a header. All must be as long as the list of names.
     pub(crate) fn read(header: &Header, ident: &RpmIdent) -> Result<Self, HeaderError> {
+        Self::read_lists(header, ident.nvra.clone(), ident.computed.sha256.clone())
+    }
+
+    fn read_lists(header: &Header, nvra: Nvra, sha256header: String) -> Result<Self, HeaderError> {
         let (dirs, names) = names(header)?;
         let count = names.len();
         let sizes = match header.numbers(tag::LONGFILESIZES)? {
@@ -146,7 +150,7 @@ impl PackageFiles {
             });
         }
         let digest_algorithm = header.numbers(tag::FILEDIGESTALGO)?.first().copied().unwrap_or(1);
-        Ok(Self { nvra: ident.nvra.clone(), sha256header: ident.computed.sha256.clone(), digest_algorithm, dirs, files })
+        Ok(Self { nvra, sha256header, digest_algorithm, dirs, files })
     }
 
     /// How many paths it owns.
@@ -214,5 +218,45 @@ mod tests {
         assert_eq!(unhex(b"00fFa1").as_deref(), Some(&[0, 255, 161][..]));
         assert_eq!(unhex(b"").as_deref(), Some(&[][..]));
         assert!(unhex(b"0").is_none() && unhex(b"zz").is_none());
+    }
+
+    /// A header of the given entries (tag, type, offset, count) without a region.
+    fn header(entries: &[(u32, u32, u32, u32)], data: &[u8]) -> Result<Header, HeaderError> {
+        let mut blob = (entries.len() as u32).to_be_bytes().to_vec();
+        blob.extend((data.len() as u32).to_be_bytes());
+        for (tag, kind, offset, count) in entries {
+            [tag, kind, offset, count].iter().for_each(|n| blob.extend(n.to_be_bytes()));
+        }
+        blob.extend(data);
+        Header::parse(blob, tag::HEADER_IMMUTABLE)
+    }
+
+    fn read(entries: &[(u32, u32, u32, u32)], data: &[u8]) -> Result<PackageFiles, HeaderError> {
+        PackageFiles::read_lists(&header(entries, data)?, "a-1-1.noarch".parse().expect("an NVRA"), String::new())
+    }
+
+    #[test]
+    fn lists_of_different_lengths_are_damage() {
+        let data = b"/d/\0f\0g\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let names = [(tag::DIRNAMES, 8, 0, 1), (tag::BASENAMES, 8, 4, 2), (tag::DIRINDEXES, 4, 8, 2)];
+        let error = read(&names, data).expect_err("no sizes").to_string();
+        assert!(error.contains("0 sizes for 2 files"), "{error}");
+        let outside = [(tag::DIRNAMES, 8, 0, 1), (tag::BASENAMES, 8, 4, 1), (tag::DIRINDEXES, 2, 1, 1)];
+        assert!(read(&outside, data).expect_err("no such directory").to_string().contains("not listed"));
+        assert!(read(&[], data).expect("no files").is_empty());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_the_reader_panic(
+            entries in proptest::collection::vec(
+                (proptest::sample::select(vec![1027u32, 1028, 1029, 1030, 1035, 1036, 1037, 1045, 1116, 1117, 1118, 5008, 5010, 5011]),
+                 0u32..11, 0u32..64, 0u32..12), 0..16),
+            data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..96),
+        ) {
+            if let Ok(files) = read(&entries, &data) {
+                proptest::prop_assert_eq!(files.paths().count(), files.len());
+            }
+        }
     }
 }

@@ -1,0 +1,207 @@
+//! File accounting over layers as overlayfs makes them, with packages that rpm itself installed.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use image_layers::MergedView;
+use rpm_provenance::files::{Accounting, Class, Code, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, account};
+use rpm_provenance::rpmdb::read_view_with_files;
+use support::{Recipe, install, rpm, rpmbuild, run};
+
+/// Layers, bottom first; all but the first are new. The rpmdb is in the one it was last written in.
+struct Image {
+    dir: tempfile::TempDir,
+    layers: Vec<PathBuf>,
+}
+
+impl Image {
+    /// A base with the packages `web` and `tool`.
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().join("base");
+        let rpms: Vec<PathBuf> = ["web", "tool"].map(|name| rpmbuild(dir.path(), &Recipe { name, ..Recipe::default() })).into();
+        install(&base, &rpms.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        Image { layers: vec![base], dir }
+    }
+
+    fn layer(&mut self) -> PathBuf {
+        let path = self.dir.path().join(format!("layer{}", self.layers.len()));
+        fs::create_dir(&path).unwrap();
+        self.layers.push(path.clone());
+        path
+    }
+
+    fn packages(layers: &[PathBuf]) -> Vec<PackageFiles> {
+        read_view_with_files(&MergedView::new(layers.iter().rev().cloned().collect())).unwrap().1
+    }
+
+    fn account(&self, source: LayerSource, commit: Option<&Path>) -> FileAccount {
+        let layer = NewLayer { instruction: "RUN it".into(), source };
+        account(&Accounting {
+            layers: self.layers.iter().rev().cloned().collect(),
+            new_layers: &vec![layer; self.layers.len() - 1],
+            packages: &Self::packages(&self.layers),
+            parent: &Self::packages(&self.layers[..1]),
+            elsewhere: &[],
+            commit,
+        })
+        .unwrap()
+    }
+}
+
+fn write(root: &Path, path: &str, content: &str, mode: u32) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn class(account: &FileAccount, path: &str) -> (Class, Code) {
+    let found = account.records.iter().find(|r| r.path == path);
+    found.map(|r| (r.class, r.code)).unwrap_or_else(|| panic!("{path} is not in {:#?}", account.records))
+}
+
+#[test]
+fn every_path_of_a_new_layer_has_its_class() {
+    let mut image = Image::new();
+    let commit = image.dir.path().join("commit");
+    write(&commit, "page/index.html", "<p>hello", 0o644);
+    let layer = image.layer();
+    write(&layer, "usr/share/web/file", "content\n", 0o644); // copied up, unchanged
+    write(&layer, "usr/share/tool/file", "other", 0o600);
+    write(&layer, "srv/index.html", "<p>hello", 0o644);
+    write(&layer, "srv/copy", "content\n", 0o644);
+    write(&layer, "srv/made", "made", 0o644);
+    write(&layer, "srv/run", "made", 0o755);
+    write(&layer, "srv/picture.png", "\x7fELF", 0o644);
+    write(&layer, "srv/empty", "", 0o755);
+    write(&layer, "etc/ld.so.cache", "cache", 0o644);
+    write(&layer, "var/cache/dnf/x", "#!/bin/sh", 0o644);
+    symlink("/srv/run", layer.join("srv/link")).unwrap();
+    let account = image.account(LayerSource::Any, Some(&commit));
+    assert_eq!(class(&account, "/usr/share/tool/file"), (Class::Altered, Code::None));
+    assert_eq!(class(&account, "/srv/index.html"), (Class::Commit, Code::None));
+    assert_eq!(class(&account, "/srv/copy"), (Class::Copy, Code::None));
+    assert_eq!(class(&account, "/srv/made"), (Class::Unexplained, Code::None));
+    assert_eq!(class(&account, "/srv/run"), (Class::Unexplained, Code::Script));
+    assert_eq!(class(&account, "/srv/picture.png"), (Class::Unexplained, Code::Binary));
+    assert_eq!(class(&account, "/etc/ld.so.cache"), (Class::Generated, Code::None));
+    assert_eq!(class(&account, "/var/cache/dnf/x"), (Class::Unexplained, Code::Script), "no pattern explains a program");
+    assert_eq!(account.count(Class::Rpm).paths, 3, "the file and both directories: {account:#?}");
+    assert_eq!((account.count(Class::Link).paths, account.count(Class::Empty).paths), (1, 1));
+    assert_eq!(account.records[0].path, "/srv/picture.png", "programs are first");
+    let altered = account.records.iter().find(|r| r.class == Class::Altered).unwrap();
+    assert_eq!(
+        (altered.differs.as_slice(), altered.owner.as_deref()),
+        (&["size".into(), "mode".into()][..], Some("tool-1.0-1.noarch"))
+    );
+}
+
+#[test]
+fn what_a_stage_or_the_commit_brought_is_known_by_its_layer_but_programs_of_a_stage_are_not() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "srv/data", "data", 0o644);
+    write(&layer, "srv/run", "#!/bin/sh", 0o755);
+    let account = image.account(LayerSource::Stage("make".into()), None);
+    assert_eq!(class(&account, "/srv/data"), (Class::Stage, Code::None));
+    assert_eq!(class(&account, "/srv/run"), (Class::Unexplained, Code::Script));
+    assert_eq!(class(&image.account(LayerSource::Commit, None), "/srv/run"), (Class::Commit, Code::Script));
+}
+
+#[test]
+fn a_file_behind_a_directory_link_is_held_against_its_owner() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    // usr/share/web is replaced by a link to a copy with another file in it
+    fs::create_dir_all(layer.join("usr/share")).unwrap();
+    symlink("/opt/web", layer.join("usr/share/web")).unwrap();
+    write(&layer, "opt/web/file", "foreign\n", 0o644);
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!(class(&account, "/opt/web/file"), (Class::Altered, Code::None));
+    assert_eq!(class(&account, "/usr/share/web").0, Class::Altered);
+}
+
+#[test]
+fn deleted_files_are_found_through_whiteouts_and_opaque_directories() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    fs::create_dir_all(layer.join("usr/share/web")).unwrap();
+    run(std::process::Command::new("mknod").arg(layer.join("usr/share/tool")).args(["c", "0", "0"]));
+    let opaque = layer.join("usr/share/web");
+    rustix::fs::lsetxattr(&opaque, "trusted.overlay.opaque", b"y", rustix::fs::XattrFlags::empty()).unwrap();
+    let account = image.account(LayerSource::Any, None);
+    for path in ["/usr/share/web/file", "/usr/share/tool/file", "/usr/share/tool"] {
+        assert_eq!(class(&account, path).0, Class::Deleted, "{path}");
+    }
+    assert_eq!(account.count(Class::Deleted).paths, 3);
+}
+
+#[test]
+fn what_a_later_layer_hides_is_counted_once_and_not_judged() {
+    let mut image = Image::new();
+    let (below, above) = (image.layer(), image.layer());
+    write(&below, "srv/tool", "\x7fELF", 0o755);
+    write(&below, "srv/gone", "\x7fELF", 0o755);
+    write(&above, "srv/tool", "text", 0o644);
+    run(std::process::Command::new("mknod").arg(above.join("srv/gone")).args(["c", "0", "0"]));
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!((account.hidden, account.count(Class::Unexplained).paths, account.count(Class::Unexplained).programs), (2, 1, 0));
+}
+
+#[test]
+fn rights_that_no_package_gives_are_reported_whatever_the_class() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "usr/share/web/file", "content\n", 0o4755);
+    write(&layer, "srv/copy", "content\n", 0o2755);
+    let account = image.account(LayerSource::Commit, None);
+    let found: Vec<(&str, &[String])> = account.privileges.iter().map(|p| (p.path.as_str(), p.gained.as_slice())).collect();
+    assert_eq!(found, [("/srv/copy", &["setgid".to_owned()][..]), ("/usr/share/web/file", &["setuid".to_owned()][..])]);
+}
+
+#[test]
+fn a_rpmdb_that_was_written_alone_is_found_out() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    let added = rpmbuild(image.dir.path(), &Recipe { name: "added", ..Recipe::default() });
+    // The new layer's rpmdb: `web` taken out, `added` put in, without their files.
+    run(std::process::Command::new("cp").arg("-a").arg(image.layers[0].join("var")).arg(&layer));
+    run(rpm(&layer).args(["-e", "--justdb", "--nodeps", "web"]));
+    run(rpm(&layer).args(["-i", "--justdb", "--nodeps"]).arg(&added));
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!(
+        account.packages,
+        [
+            PackageFinding::NotInstalled { package: "added-1.0-1.noarch".into(), example: "/usr/share/added/file".into() },
+            PackageFinding::StillThere { package: "web-1.0-1.noarch".into(), files: 1, example: "/usr/share/web/file".into() },
+        ]
+    );
+}
+
+#[test]
+fn forty_thousand_files_are_accounted_for_in_two_seconds() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    for n in 0..40_000 {
+        let dir = layer.join(format!("srv/{}", n / 200));
+        if n % 200 == 0 {
+            fs::create_dir_all(&dir).unwrap();
+        }
+        // Of the size of an owned file, so that each must be hashed.
+        fs::write(dir.join(n.to_string()), format!("{n:07}\n")).unwrap();
+    }
+    let began = Instant::now();
+    let account = image.account(LayerSource::Any, None);
+    let taken = began.elapsed();
+    assert_eq!(account.count(Class::Unexplained).paths, 40_000);
+    eprintln!("40,000 files in {taken:?}");
+    // Ten times what it takes on an idle machine would still be a mistake worth knowing of.
+    assert!(taken.as_secs_f64() < 6.0, "{taken:?}");
+}
