@@ -8,7 +8,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-e2e test-real-hub lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -37,6 +37,9 @@ test-contract: build
 
 test-e2e: build
 	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e tests/adversarial
+
+test-differential: build  ## the same contexts built by buildah and by us
+	$(PYTHON) -m pytest -q tests/differential
 
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
