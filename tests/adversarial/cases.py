@@ -103,7 +103,7 @@ AT_THE_GATE = [
     Case(
         "https_out",
         (python('import urllib.request as r; r.urlopen("https://example.com/tool")') + " || true",),
-        ("example.com:443",),
+        ("example.com:443", OUTSIDE),
     ),
     Case(
         "proxy_variables_unset",
@@ -111,14 +111,14 @@ AT_THE_GATE = [
             "RUN unset http_proxy https_proxy HTTP_PROXY HTTPS_PROXY; "
             + python('import urllib.request as r; r.urlopen("http://192.0.2.1/tool")').removeprefix("RUN "),
         ),
-        ("exit", "192.0.2.1"),
+        ("exit code 1", "[Errno 101] Network is unreachable"),
     ),
     Case(
         "raw_socket_out",
         (python('import socket; socket.create_connection(("192.0.2.1", 80), 5)'),),
-        ("exit", "192.0.2.1"),
+        ("exit code 1", "[Errno 101] Network is unreachable"),
     ),
-    Case("dns_out", (python('import socket; socket.getaddrinfo("example.com", 80)'),), ("exit", "example.com")),
+    Case("dns_out", (python('import socket; socket.getaddrinfo("example.com", 80)'),), ("exit code 1", "Temporary failure in name resolution")),
     Case(
         "path_out_of_the_repository",
         (

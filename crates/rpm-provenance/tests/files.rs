@@ -186,7 +186,7 @@ fn a_rpmdb_that_was_written_alone_is_found_out() {
 }
 
 #[test]
-fn forty_thousand_files_are_accounted_for_in_two_seconds() {
+fn forty_thousand_files_are_accounted_for_within_six_seconds() {
     let mut image = Image::new();
     let layer = image.layer();
     for n in 0..40_000 {
@@ -202,6 +202,6 @@ fn forty_thousand_files_are_accounted_for_in_two_seconds() {
     let taken = began.elapsed();
     assert_eq!(account.count(Class::Unexplained).paths, 40_000);
     eprintln!("40,000 files in {taken:?}");
-    // Ten times what it takes on an idle machine would still be a mistake worth knowing of.
+    // It is to take two; the rest is for a machine that does other things meanwhile.
     assert!(taken.as_secs_f64() < 6.0, "{taken:?}");
 }
