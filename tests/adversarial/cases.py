@@ -118,7 +118,11 @@ AT_THE_GATE = [
         (python('import socket; socket.create_connection(("192.0.2.1", 80), 5)'),),
         ("exit code 1", "[Errno 101] Network is unreachable"),
     ),
-    Case("dns_out", (python('import socket; socket.getaddrinfo("example.com", 80)'),), ("exit code 1", "Temporary failure in name resolution")),
+    Case(
+        "dns_out",
+        (python('import socket; socket.getaddrinfo("example.com", 80)'),),
+        ("exit code 1", "Temporary failure in name resolution"),
+    ),
     Case(
         "path_out_of_the_repository",
         (
