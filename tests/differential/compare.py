@@ -10,7 +10,19 @@ import json
 from context import STAMP
 
 FIELDS = (
-    "Env Cmd Entrypoint Labels WorkingDir User ExposedPorts Volumes StopSignal Healthcheck Shell OnBuild ArgsEscaped".split()
+    "Env",
+    "Cmd",
+    "Entrypoint",
+    "Labels",
+    "WorkingDir",
+    "User",
+    "ExposedPorts",
+    "Volumes",
+    "StopSignal",
+    "Healthcheck",
+    "Shell",
+    "OnBuild",
+    "ArgsEscaped",
 )
 ABSENT = "-"
 SHOWN = 60

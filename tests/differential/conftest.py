@@ -1,7 +1,7 @@
 """The scene of the suite: base images and both engines, below one directory in memory that is gone afterwards.
 
-    .venv/bin/python -m pytest tests/differential            needs root, buildah, crun, busybox-static
-    CONTAINERBUILD=FILE …                                    another binary than target/debug/containerbuild
+.venv/bin/python -m pytest tests/differential            needs root, buildah, crun, busybox-static
+CONTAINERBUILD=FILE …                                    another binary than target/debug/containerbuild
 """
 
 import os

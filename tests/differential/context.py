@@ -25,7 +25,26 @@ STAMP = 1234567890
 # CAP_NET_BIND_SERVICE, permitted and effective, revision 2 (linux/capability.h, struct vfs_cap_data).
 CAPABILITY = bytes.fromhex("0100000200040000" + "00" * 12)
 
-KEYS = set("text hex repeat mode xattrs capability dir symlink hardlink fifo device socket tar entries cut owner".split())
+KEYS = set(
+    [
+        "text",
+        "hex",
+        "repeat",
+        "mode",
+        "xattrs",
+        "capability",
+        "dir",
+        "symlink",
+        "hardlink",
+        "fifo",
+        "device",
+        "socket",
+        "tar",
+        "entries",
+        "cut",
+        "owner",
+    ]
+)
 
 
 def write(root, files):

@@ -3,9 +3,10 @@
 import re
 import shutil
 
+import pytest
+
 import compare
 import context
-import pytest
 
 # What buildah leaves in every image that had a RUN, and we do not. Everything else a case must name itself.
 BUILDAH_LEAVES = {
