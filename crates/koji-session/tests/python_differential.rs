@@ -127,12 +127,22 @@ fn values() -> impl Strategy<Value = Value> {
         "20[0-9]{2}0[1-9]1[0-9]T1[0-9]:[0-5][0-9]:[0-5][0-9]".prop_map(Value::DateTime),
     ];
     leaf.prop_recursive(4, 30, 5, move |inner| {
-        let member = (text.prop_map(|name| std::sync::Arc::from(name.as_str())), inner.clone());
+        // no \r: two names that differ in it alone would become one in Python's answer
+        let member = ("[\\t\\n -~ü€\u{1f4e6}]{0,12}".prop_map(|name| std::sync::Arc::from(name.as_str())), inner.clone());
         prop_oneof![
             proptest::collection::vec(inner, 0..5).prop_map(Value::Array),
             proptest::collection::vec(member, 0..5).prop_map(Value::Struct),
         ]
     })
+}
+
+/// The value after a pass through an XML reader that was given raw carriage returns, in texts and in names.
+fn line_ends_as_read(value: &serde_json::Value) -> serde_json::Value {
+    match value {
+        serde_json::Value::String(text) => text.replace("\r\n", "\n").replace('\r', "\n").into(),
+        serde_json::Value::Array(items) => items.iter().map(line_ends_as_read).collect(),
+        other => other.clone(),
+    }
 }
 
 static PYTHON: Mutex<Option<Python>> = Mutex::new(None);
@@ -151,8 +161,7 @@ proptest! {
         prop_assert_eq!(&understood, &tagged(&value));
         // Python writes \r raw, which every XML reader must turn into \n: compare as that
         let read_back = decode_response(&rewritten).expect("a response").expect("no fault");
-        let expected = serde_json::to_string(&understood).expect("JSON").replace("\\r\\n", "\\n").replace("\\r", "\\n");
-        prop_assert_eq!(serde_json::to_string(&tagged(&read_back)).expect("JSON"), expected);
+        prop_assert_eq!(tagged(&read_back), line_ends_as_read(&understood));
     }
 }
 

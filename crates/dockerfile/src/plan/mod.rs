@@ -139,7 +139,9 @@ pub fn plan(file: &Dockerfile, options: &PlanOptions) -> Result<BuildPlan, PlanE
     };
     let Some(target) = target else {
         let target = options.target.clone().unwrap_or_default();
-        let hint = did_you_mean(&target, file.stages.iter().filter_map(|s| s.name.as_deref()));
+        let named: Vec<&str> = file.stages.iter().filter_map(|s| s.name.as_deref()).collect();
+        let hint = did_you_mean(&target, named.iter().copied())
+            .or_else(|| (!named.is_empty()).then(|| format!("its stages are named {}", named.join(", "))));
         return Err(PlanError::NoTarget { file: file.file.clone(), target, hint });
     };
     let scope = global_scope::evaluate(file, options, target, &mut problems);

@@ -38,7 +38,7 @@ struct GroupLine {
 pub(crate) struct ResolvedUser {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
-    /// Supplementary groups, sorted.
+    /// Supplementary groups, sorted; the group itself is among them.
     pub(crate) groups: Vec<u32>,
     /// Home directory, where passwd names one.
     pub(crate) home: Option<String>,
@@ -138,13 +138,16 @@ impl Users {
         };
         let home = line.map(|l| l.home.clone()).filter(|h| !h.is_empty());
         if let Some(group) = group {
-            return Ok(ResolvedUser { uid, gid: self.gid(group, spec)?, groups: Vec::new(), home });
+            let gid = self.gid(group, spec)?;
+            return Ok(ResolvedUser { uid, gid, groups: vec![gid], home });
         }
         let gid = line.map_or(0, |l| l.gid);
         let mut groups: Vec<u32> = match line {
             Some(line) => self.group.iter().filter(|g| g.members.contains(&line.name)).map(|g| g.gid).collect(),
             None => Vec::new(),
         };
+        // As BuildKit and runc since CVE-2022-36109: without it, a set-group-id program could shed the group.
+        groups.push(gid);
         groups.sort_unstable();
         groups.dedup();
         Ok(ResolvedUser { uid, gid, groups, home })
