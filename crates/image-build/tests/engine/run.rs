@@ -126,7 +126,10 @@ fn users() {
             &recorder,
         )
         .expect("build");
-    assert_eq!(recorder.output(), ["uid=1000(app) gid=1001(app) groups=10(wheel),1001(app)", "/home/app", "uid=7 gid=8 groups=8", "1000:1001"]);
+    assert_eq!(
+        recorder.output(),
+        ["uid=1000(app) gid=1001(app) groups=10(wheel),1001(app)", "/home/app", "uid=7 gid=8 groups=8", "1000:1001"]
+    );
     let err = world.build_with("FROM BASE\nUSER nobody\nRUN true\n", &Options::default()).expect_err("no such user");
     assert!(err.to_string().starts_with("Dockerfile:3: the image has no user `nobody`"), "{err}");
 }
