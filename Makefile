@@ -8,7 +8,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub bench lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -45,6 +45,10 @@ test-differential: build  ## the same contexts built by buildah and by us
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
 	$(MAKE) test-contract test-e2e
+
+bench: setup  ## containerbuild and buildah in turn, whole processes; writes docs/BENCHMARKS.md
+	cargo build --release --locked -p builder-worker
+	PYTHONPATH=tests $(PYTHON) -m bench
 
 lint: setup deny  ## formatting, clippy, ruff
 	cargo fmt --all --check
