@@ -47,12 +47,13 @@ fn only_stages_the_target_needs_are_planned() {
 }
 
 #[test]
-fn an_unknown_target_is_refused_with_the_nearest_name() {
+fn an_unknown_target_is_refused_with_the_nearest_name_or_all_of_them() {
     let file = parse(b"FROM a AS builder", "Dockerfile").expect("a file");
     for target in ["bulider", "1", "-1"] {
         let err = plan(&file, &options(Some(target), &[])).expect_err(target);
         assert_eq!(err.to_string(), format!("Dockerfile has no stage `{target}`"));
-        assert_eq!(err.hint().is_some(), target == "bulider");
+        let hint = if target == "bulider" { "did you mean `builder`?" } else { "its stages are named builder" };
+        assert_eq!(err.hint().as_deref(), Some(hint));
     }
 }
 

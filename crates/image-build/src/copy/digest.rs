@@ -24,8 +24,9 @@ pub(crate) fn digest_sources(
     selection: &Selection,
     cancel: &CancelFlag,
 ) -> Result<[u8; 32], CopyError> {
-    let mut digest = Digester { hash: Sha256::new(), selection, cancel };
+    let mut digest = Digester { hash: Sha256::new(), selection: selection.clone(), cancel };
     for source in sources {
+        digest.selection = selection.below(&source.exclude_base);
         digest.field(source.named.as_os_str());
         if source.is_dir() {
             let dir = root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;
@@ -40,7 +41,7 @@ pub(crate) fn digest_sources(
 
 struct Digester<'a> {
     hash: Sha256,
-    selection: &'a Selection,
+    selection: Selection,
     cancel: &'a CancelFlag,
 }
 
@@ -56,7 +57,7 @@ impl Digester<'_> {
         let listing = open_dir_in(dir, OsStr::new(".")).map_err(CopyError::read(path))?;
         for name in list_open(listing).map_err(CopyError::read(path))? {
             let below = path.join(&name);
-            if takes_part(self.selection, dir, &name, &below)? {
+            if takes_part(&self.selection, dir, &name, &below)? {
                 self.field(&name);
                 self.entry(dir, &name, &below)?;
             }

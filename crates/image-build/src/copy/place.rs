@@ -77,7 +77,7 @@ pub(crate) fn is_remote(source: &str) -> bool {
 pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
     let mut copier = TreeCopier {
         rewrite: job.rewrite,
-        selection: job.selection,
+        selection: job.selection.clone(),
         cancel: job.cancel,
         note: job.note,
         image: job.image.host_path(),
@@ -88,6 +88,7 @@ pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
             Item::Text { name, content } => job.text(name, content)?,
             Item::Found { source, below } if source.is_dir() => {
                 let dest = below.as_ref().map_or_else(|| job.dest.to_owned(), |b| job.dest.join(b));
+                copier.selection = job.selection.below(&source.exclude_base);
                 job.directory(&mut copier, source, &dest)?;
             }
             Item::Found { source, below } => job.file(&mut copier, source, below.as_deref())?,

@@ -17,6 +17,8 @@ pub(crate) struct FoundSource {
     pub(crate) named: PathBuf,
     /// Where it is, symlinks followed: what is read.
     pub(crate) path: PathBuf,
+    /// What `--exclude` is relative to, below the root: `path`, or less with `--parents`.
+    pub(crate) exclude_base: PathBuf,
     pub(crate) stat: Stat,
 }
 
@@ -52,7 +54,7 @@ pub(crate) fn find(root: &RootDir, pattern: &str, selection: &Selection, place: 
         // A symlink to nothing that a wildcard happens to match is copied as it is.
         let Found { path, stat } =
             if target.stat.is_some() { target } else { root.resolve_parent(&named).map_err(CopyError::read(&named))? };
-        found.extend(stat.map(|stat| FoundSource { named, path, stat }));
+        found.extend(stat.map(|stat| FoundSource { named, exclude_base: path.clone(), path, stat }));
     }
     Ok(found)
 }
@@ -60,9 +62,9 @@ pub(crate) fn find(root: &RootDir, pattern: &str, selection: &Selection, place: 
 fn find_named(root: &RootDir, named: &Path, selection: &Selection, place: &str) -> Result<FoundSource, CopyError> {
     let Found { path, stat } = root.resolve(named).map_err(CopyError::read(named))?;
     let is_dir = stat.as_ref().is_some_and(|s| file_type(s) == FileType::Directory);
-    let hidden = selection.excludes(named) && !(is_dir && selection.may_bring_back(named));
+    let hidden = selection.hides_source(named, is_dir);
     match stat {
-        Some(stat) if !hidden => Ok(FoundSource { named: named.to_owned(), path, stat }),
+        Some(stat) if !hidden => Ok(FoundSource { named: named.to_owned(), exclude_base: path.clone(), path, stat }),
         stat => {
             let siblings = list(root, named.parent().unwrap_or(Path::new(""))).unwrap_or_default();
             let siblings: Vec<String> = siblings.iter().map(|n| n.to_string_lossy().into_owned()).collect();
@@ -103,7 +105,7 @@ fn search(
         let there = root.resolve(&path).map_err(CopyError::read(&path))?;
         if rest.is_empty() {
             let exists = there.stat.is_some() || root.lstat(&path).map_err(CopyError::read(&path))?.is_some();
-            if exists && (!selection.excludes(&path) || (there.is_dir() && selection.may_bring_back(&path))) {
+            if exists && !selection.hides_source(&path, there.is_dir()) {
                 found.push(path);
             }
         } else if there.is_dir() {
@@ -130,8 +132,7 @@ fn search_deep(
         let stat = root.lstat(&path).map_err(CopyError::read(&path))?;
         // Symlinks to directories are not entered: they may lead back up.
         let is_dir = stat.as_ref().is_some_and(|s| file_type(s) == FileType::Directory);
-        let left_out = selection.excludes(&path);
-        if left_out && !(is_dir && selection.may_bring_back(&path)) {
+        if selection.hides_source(&path, is_dir) {
             continue;
         }
         let relative = path.strip_prefix(base).unwrap_or(&path).to_string_lossy().into_owned();

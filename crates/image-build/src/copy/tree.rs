@@ -58,7 +58,7 @@ pub(super) struct To<'a> {
 /// Copies entries of one COPY.
 pub(super) struct TreeCopier<'a> {
     pub(super) rewrite: &'a Rewrite,
-    pub(super) selection: &'a Selection,
+    pub(super) selection: Selection,
     pub(super) cancel: &'a CancelFlag,
     pub(super) note: &'a dyn Fn(String),
     /// The image's root on the builder.
@@ -127,7 +127,7 @@ impl TreeCopier<'_> {
 
     /// Whether an entry is copied: it is not left out, or it is a directory with something below it that is brought back.
     fn takes_part(&self, dir: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<bool, CopyError> {
-        takes_part(self.selection, dir, name, path)
+        takes_part(&self.selection, dir, name, path)
     }
 
     fn file(&mut self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {

@@ -159,6 +159,7 @@ impl Users {
     /// A name the image does not have.
     pub(crate) fn owner(&self, spec: &str) -> Result<(u32, u32), UserError> {
         let (user, group) = split(spec)?;
+        let user = if user.is_empty() && group.is_some() { "0" } else { user };
         let numeric = is_number(user);
         let (uid, own_gid) = match self.passwd_line(user)? {
             Some(line) if !numeric => (line.uid, line.gid),
@@ -198,7 +199,8 @@ impl Users {
 fn split(spec: &str) -> Result<(&str, Option<&str>), UserError> {
     match spec.split_once(':') {
         None => Ok((spec, None)),
-        Some((user, group)) if !user.is_empty() && !group.is_empty() && !group.contains(':') => Ok((user, Some(group))),
+        // Nothing before the colon is root, as BuildKit and buildah have it.
+        Some((user, group)) if !group.is_empty() && !group.contains(':') => Ok((user, Some(group))),
         Some(_) => Err(UserError::Malformed { text: spec.to_owned() }),
     }
 }
@@ -230,12 +232,13 @@ mod tests {
 
     #[test]
     fn user_takes_groups_from_the_image_unless_one_is_given() {
-        assert_eq!(process("app"), (1000, 100, vec![5, 10]));
-        assert_eq!(process("1000"), (1000, 100, vec![5, 10]));
-        assert_eq!(process("app:wheel"), (1000, 10, vec![]));
-        assert_eq!(process("4711"), (4711, 0, vec![]));
-        assert_eq!(process("4711:4712"), (4711, 4712, vec![]));
-        assert_eq!(process(""), (0, 0, vec![10]));
+        assert_eq!(process("app"), (1000, 100, vec![5, 10, 100]));
+        assert_eq!(process("1000"), (1000, 100, vec![5, 10, 100]));
+        assert_eq!(process("app:wheel"), (1000, 10, vec![10]));
+        assert_eq!(process("4711"), (4711, 0, vec![0]));
+        assert_eq!(process("4711:4712"), (4711, 4712, vec![4712]));
+        assert_eq!(process(":wheel"), (0, 10, vec![10]));
+        assert_eq!(process(""), (0, 0, vec![0, 10]));
         assert_eq!(users().process_user("app").expect("app").home.as_deref(), Some("/home/app"));
         assert_eq!(Users::default().process_user("").expect("root").uid, 0);
     }
@@ -247,6 +250,7 @@ mod tests {
         assert_eq!(owner("app"), (1000, 100));
         assert_eq!(owner("daemon:users"), (1, 100));
         assert_eq!(owner("7:8"), (7, 8));
+        assert_eq!(owner(":users"), (0, 100));
         assert_eq!(Users::default().owner("7:8").expect("numbers need no files"), (7, 8));
     }
 
@@ -257,7 +261,7 @@ mod tests {
             (err.to_string().as_str(), err.hint().as_deref()),
             ("the image has no user `deamon`", Some("did you mean `daemon`?"))
         );
-        for bad in ["app:nogroup", ":users", "app:", "99999999999", "4294967295", "a:b:c"] {
+        for bad in ["app:nogroup", ":", "", "app:", "99999999999", "4294967295", "a:b:c"] {
             assert!(users().owner(bad).is_err(), "{bad}");
         }
     }

@@ -125,7 +125,13 @@ impl Builder<'_> {
                     items.push(Item::Text { name: heredoc.name.clone(), content: heredoc.body.clone() })
                 }
                 CopySource::Path(path) => {
-                    let found = find(root, path, selection, &self.place_name(from))?;
+                    let mut found = match parents {
+                        true => find(root, path, &selection.below(&pivot(path)), &self.place_name(from))?,
+                        false => find(root, path, selection, &self.place_name(from))?,
+                    };
+                    if parents {
+                        found.iter_mut().for_each(|source| source.exclude_base = pivot(path));
+                    }
                     if found.is_empty() {
                         self.note(format!("`{path}` matches nothing in {}", self.place_name(from)));
                     }
@@ -203,11 +209,13 @@ fn copy_key(state: &StageState, copy: &Copy, expanded: &Expanded, unpack: Unpack
 
 /// The part of a source's path that `--parents` keeps: all of it, or what follows `/./`.
 fn below_pivot(pattern: &str, named: &Path) -> PathBuf {
-    let before = match pattern.find("/./") {
-        Some(pivot) => crate::rootfs::components(Path::new(pattern.get(..pivot).unwrap_or_default())).len(),
-        None => 0,
-    };
-    named.iter().skip(before).collect()
+    named.iter().skip(pivot(pattern).iter().count()).collect()
+}
+
+/// What stands before `/./`; nothing where there is none.
+fn pivot(pattern: &str) -> PathBuf {
+    let before = pattern.find("/./").and_then(|at| pattern.get(..at)).unwrap_or_default();
+    crate::rootfs::components(Path::new(before)).iter().collect()
 }
 
 #[cfg(test)]

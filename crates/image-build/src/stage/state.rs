@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use build_model::Digest;
+use dockerfile::Variables;
 use image_layers::{ContainerConfig, LocalImage};
 
 use super::HistoryLine;
@@ -29,8 +30,8 @@ pub(crate) struct StageState {
     pub(crate) index: usize,
     pub(crate) config: ContainerConfig,
     pub(crate) author: Option<String>,
-    /// Declared ARGs that have a value, in order of their declaration.
-    pub(crate) args: Vec<(String, String)>,
+    /// What words and RUN see: ENV, and declared ARGs that have a value.
+    variables: Variables,
     /// The image at the bottom, `None` for scratch.
     pub(crate) base: Option<BaseImage>,
     /// New layers, bottom first.
@@ -51,11 +52,12 @@ impl StageState {
         // As BuildKit has it: PATH and the working directory are written down.
         let config =
             ContainerConfig { env: vec![DEFAULT_PATH.to_owned()], working_dir: "/".to_owned(), ..ContainerConfig::default() };
+        let variables = Variables::from_env(pairs(&config.env).into_iter().collect());
         Self {
             index,
             config,
             author: None,
-            args: Vec::new(),
+            variables,
             base: None,
             layers: Vec::new(),
             history: Vec::new(),
@@ -69,6 +71,7 @@ impl StageState {
     pub(crate) fn on_image(index: usize, base: BaseImage, key: CacheKey) -> Self {
         let mut state = Self::scratch(index, key);
         state.config = base.image.config.config.clone();
+        state.variables = Variables::from_env(pairs(&state.config.env).into_iter().collect());
         state.author = base.image.config.author.clone();
         state.chain = Some(base.chain.clone());
         state.base = Some(base);
@@ -80,14 +83,14 @@ impl StageState {
         Self { index, cmd_is_own: false, ..self.clone() }
     }
 
-    /// The value of a variable in words: ENV before ARG.
+    /// The value of a variable in words.
     pub(crate) fn lookup(&self, name: &str) -> Option<String> {
-        let env = self.config.env.iter().rev().find_map(|pair| pair.split_once('=').filter(|(n, _)| *n == name));
-        env.map(|(_, value)| value.to_owned()).or_else(|| self.args.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone()))
+        self.variables.get(name)
     }
 
     /// Sets an ENV, in its old place when it had one.
     pub(super) fn set_env(&mut self, name: &str, value: &str) {
+        self.variables.set_env(name.to_owned(), value.to_owned());
         let pair = format!("{name}={value}");
         match self.config.env.iter_mut().find(|p| p.split_once('=').is_some_and(|(n, _)| n == name)) {
             Some(old) => *old = pair,
@@ -96,10 +99,7 @@ impl StageState {
     }
 
     pub(super) fn set_arg(&mut self, name: &str, value: String) {
-        match self.args.iter_mut().find(|(n, _)| n == name) {
-            Some((_, old)) => *old = value,
-            None => self.args.push((name.to_owned(), value)),
-        }
+        self.variables.set_arg(name.to_owned(), value);
     }
 
     /// The shell of shell-form commands.
@@ -122,20 +122,26 @@ impl StageState {
         if path.starts_with('/') { path.to_owned() } else { format!("{}/{path}", self.working_dir().trim_end_matches('/')) }
     }
 
-    /// Environment of a RUN as far as it decides what the RUN does: ENV, then ARGs that no ENV hides.
+    /// Environment of a RUN as far as it decides what the RUN does: first the names of the config in their order, each with
+    /// the value words see, then the other ARGs by name.
     pub(super) fn run_environment(&self) -> Vec<(String, String)> {
-        let split = |pair: &String| pair.split_once('=').map(|(n, v)| (n.to_owned(), v.to_owned()));
-        let mut env: Vec<(String, String)> = self.config.env.iter().filter_map(split).collect();
-        for (name, value) in &self.args {
-            if !env.iter().any(|(n, _)| n == name) {
-                env.push((name.clone(), value.clone()));
+        let mut env: Vec<(String, String)> = Vec::new();
+        let in_config = pairs(&self.config.env).into_iter().map(|(name, _)| name);
+        for name in in_config.chain(self.variables.all().keys().cloned()) {
+            if let Some(value) = self.lookup(&name).filter(|_| !env.iter().any(|(n, _)| *n == name)) {
+                env.push((name, value));
             }
         }
         if !env.iter().any(|(n, _)| n == "PATH") {
-            env.extend(split(&DEFAULT_PATH.to_owned()));
+            env.extend(pairs(&[DEFAULT_PATH.to_owned()]));
         }
         env
     }
+}
+
+/// The `NAME=VALUE` lines of a config; others are left out.
+fn pairs(env: &[String]) -> Vec<(String, String)> {
+    env.iter().filter_map(|pair| pair.split_once('=')).map(|(n, v)| (n.to_owned(), v.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -147,18 +153,27 @@ mod tests {
     }
 
     #[test]
-    fn env_hides_args_of_the_same_name() {
+    fn of_arg_and_env_with_one_name_the_later_is_seen_and_only_env_is_kept() {
         let mut state = state();
         state.set_arg("version", "1".into());
         state.set_arg("other", "x".into());
         assert_eq!(state.lookup("version").as_deref(), Some("1"));
         state.set_env("version", "2");
-        state.set_arg("version", "3".into());
         assert_eq!(state.lookup("version").as_deref(), Some("2"));
+        state.set_arg("version", "3".into());
+        assert_eq!(state.lookup("version").as_deref(), Some("3"));
         let env = state.run_environment();
-        assert!(env.contains(&("version".into(), "2".into())) && env.contains(&("other".into(), "x".into())));
-        assert_eq!(env.iter().filter(|(n, _)| n == "version").count(), 1);
-        assert!(!state.config.env.iter().any(|e| e.starts_with("other=")), "ARGs are not part of the config");
+        assert_eq!(env[1..], [("version".into(), "3".into()), ("other".into(), "x".into())]);
+        assert_eq!(state.config.env[1..], ["version=2"], "ARGs are not part of the config");
+        assert_eq!(state.child(1).lookup("version").as_deref(), Some("3"), "a stage on the stage sees the same");
+    }
+
+    #[test]
+    fn arguments_hide_the_environment_of_the_base() {
+        let mut state = state();
+        state.set_arg("PATH", "/tools".into());
+        assert_eq!(state.run_environment(), [("PATH".into(), "/tools".into())]);
+        assert_eq!(state.config.env, [DEFAULT_PATH]);
     }
 
     #[test]

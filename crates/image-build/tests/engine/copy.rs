@@ -106,7 +106,7 @@ fn flags() {
         world.write(file, file);
     }
     let built = world.build(
-        "FROM BASE\nARG who=me\nCOPY --link p/t.txt /lib/linked\nCOPY --parents p/./q/*.txt /par/\nCOPY --exclude=**/*.o p /ex/\nCOPY <<one <<'two' /here/\n$who\none\n$who\ntwo\nCOPY --chmod=755 <<EOF /bin/tool\n#!/bin/sh\nEOF\n",
+        "FROM BASE\nARG who=me\nCOPY --link p/t.txt /lib/linked\nCOPY --parents p/./q/*.txt /par/\nCOPY --exclude=q/*.o p /ex/\nCOPY <<one <<'two' /here/\n$who\none\n$who\ntwo\nCOPY --chmod=755 <<EOF /bin/tool\n#!/bin/sh\nEOF\n",
     );
     assert_eq!(paths(&built, 0), ["lib", "lib/linked"]);
     assert!(metadata(&built, "/lib").is_dir(), "--link replaces the symlink of the base");
