@@ -26,7 +26,7 @@ demo: build  ## one real container build through Koji, end to end (KOJI_SRC=DIR 
 demo-down:  ## stop what `make demo` left running
 	PYTHONPATH=examples:python $(PYTHON) -m demo --state "$(STATE)" down
 
-test: lint test-unit test-contract test-e2e  ## everything; with KOJI_SRC=DIR on the real hub too
+test: lint test-unit test-contract test-differential test-e2e  ## everything; with KOJI_SRC=DIR on the real hub too
 	@[ -n "$(KOJI_SRC)" ] || echo "SKIPPED: the suites on the real hub (set KOJI_SRC to a directory with Koji's source)"
 
 # Property tests start from one seed here, so that a failure is the change's and can be repeated; without make they roam.

@@ -9,6 +9,7 @@ import json
 
 from context import STAMP
 
+# Not ArgsEscaped: a mark for Windows that BuildKit sets and nothing on Linux reads (engine.md M2).
 FIELDS = (
     "Env",
     "Cmd",
@@ -22,7 +23,6 @@ FIELDS = (
     "Healthcheck",
     "Shell",
     "OnBuild",
-    "ArgsEscaped",
 )
 ABSENT = "-"
 SHOWN = 60

@@ -7,7 +7,6 @@ CONTAINERBUILD=FILE …                                    another binary than t
 import os
 import shutil
 import sys
-import tempfile
 import tomllib
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -34,7 +33,9 @@ def scene():
     if os.geteuid():
         pytest.fail("both engines mount file systems: run the suite as root", pytrace=False)
     # In memory: creating and removing trees on disk would take most of the time.
-    state = Path(tempfile.mkdtemp(prefix="differential-", dir="/dev/shm"))
+    # The name becomes part of an image reference, which not every name of mkdtemp(3) can be.
+    state = Path(f"/dev/shm/differential-{os.getpid()}")
+    state.mkdir(mode=0o700)
     try:
         bases = engines.base_layouts(state, tomllib.loads((HERE / "bases.toml").read_text()))
         buildah = engines.Buildah(state, bases)

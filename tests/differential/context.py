@@ -1,7 +1,8 @@
 """Writes the files of a case, and of the base image: a table of paths to texts or to tables saying what is there.
 
     "a.txt" = "text"                                  a file, 0644
-    "run" = { text = "…", mode = "4755" }             also: hex, repeat = N, xattrs = { "user.x" = "1" }, capability = true
+    "run" = { text = "…", mode = "4755" }             also: hex, noise = N, repeat = N, capability = true,
+                                                      xattrs = { "user.x" = "1" }
     "dir" = { dir = true, mode = "0700" }
     "link" = { symlink = "target" }     "other" = { hardlink = "a.txt" }     "pipe" = { fifo = true }
     "null" = { device = "c 1:3" }       "sock" = { socket = true }
@@ -11,6 +12,7 @@
 Everything has the modification time STAMP, long before any build, so that a copied time can be told from a new one.
 """
 
+import hashlib
 import io
 import os
 import socket
@@ -25,26 +27,9 @@ STAMP = 1234567890
 # CAP_NET_BIND_SERVICE, permitted and effective, revision 2 (linux/capability.h, struct vfs_cap_data).
 CAPABILITY = bytes.fromhex("0100000200040000" + "00" * 12)
 
-KEYS = set(
-    [
-        "text",
-        "hex",
-        "repeat",
-        "mode",
-        "xattrs",
-        "capability",
-        "dir",
-        "symlink",
-        "hardlink",
-        "fifo",
-        "device",
-        "socket",
-        "tar",
-        "entries",
-        "cut",
-        "owner",
-    ]
-)
+CONTENT = {"text", "hex", "noise", "repeat", "tar", "entries", "cut"}
+KINDS = {"dir", "symlink", "hardlink", "fifo", "device", "socket"}
+KEYS = CONTENT | KINDS | {"mode", "owner", "xattrs", "capability"}
 
 
 def write(root, files):
@@ -87,6 +72,10 @@ def content(spec):
     if "tar" in spec:
         data = archive(spec["tar"], spec.get("entries", {}))
         return data[: spec["cut"]] if "cut" in spec else data
+    if "noise" in spec:
+        # The same on every run, and nothing that a compressor could make smaller.
+        blocks = (hashlib.sha256(str(number).encode()).digest() for number in range(spec["noise"] // 32))
+        return b"".join(blocks)
     text = bytes.fromhex(spec["hex"]) if "hex" in spec else spec["text"].encode()
     return text * spec.get("repeat", 1)
 

@@ -1,4 +1,5 @@
-"""The two engines: each builds a context on the same base layouts and writes an OCI layout."""
+"""The two engines: each builds a context on the same base layouts. Ours writes an OCI layout; buildah a directory with an
+image in Docker's format, because it leaves HEALTHCHECK, SHELL and ONBUILD out of OCI images."""
 
 import json
 import os
@@ -78,13 +79,15 @@ class Buildah:
     def build(self, case, directory, out):
         """Builds a case. Chroot isolation: crun and buildah's cgroup set-up refuse hybrid hosts."""
         command = ["buildah", "bud", "--layers=false", "--isolation=chroot", "--pull-never", "--identity-label=false"]
-        command += [f"--signature-policy={self.state}/etc/policy.json", "--tag", f"oci:{out}"]
+        command += ["--format=docker"]
+        command += [f"--signature-policy={self.state}/etc/policy.json", "--tag", f"dir:{out}"]
         command += [f"--build-arg={key}={value}" for key, value in case.build_args.items()]
         command += [f"--target={case.target}"] if case.target else []
         return run([*command, directory], self.environment, out)
 
     def close(self):
-        """Removes containers and images. Failed builds of 1.28 leave their containers behind."""
+        """Removes containers, images and mounts. Failed builds of 1.28 leave their containers; `--force-rm` would take the
+        base images with them."""
         self.call("rm", "--all")
         self.call("rmi", "--all", "--force")
         mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
@@ -104,7 +107,7 @@ def run(command, environment, out):
         timeout=SECONDS,
     )
     output = done.stdout.decode(errors="replace")
-    return Outcome(None if done.returncode else image.read_layout(out), output)
+    return Outcome(None if done.returncode else image.read(out), output)
 
 
 def base_layouts(state, bases):

@@ -98,18 +98,22 @@ def layer_of(root):
     return buffer.getvalue()
 
 
-def read_layout(layout):
-    """The one image of a layout."""
+def read(directory):
+    """The one image of an OCI layout, or of a directory as containers-transports(5) describes `dir:`."""
+    in_layout = (directory / "oci-layout").exists()
 
     def blob(descriptor):
         algorithm, digest = descriptor["digest"].split(":")
-        data = (layout / "blobs" / algorithm / digest).read_bytes()
+        data = (directory / "blobs" / algorithm / digest if in_layout else directory / digest).read_bytes()
         if hashlib.sha256(data).hexdigest() != digest:
             raise ValueError(f"the blob {digest} has another content")
         return data
 
-    (entry,) = json.loads((layout / "index.json").read_text())["manifests"]
-    manifest = json.loads(blob(entry))
+    if in_layout:
+        (entry,) = json.loads((directory / "index.json").read_text())["manifests"]
+        manifest = json.loads(blob(entry))
+    else:
+        manifest = json.loads((directory / "manifest.json").read_text())
     document = json.loads(blob(manifest["config"]))
     tree = {}
     for descriptor, diff_id in zip(manifest["layers"], document["rootfs"]["diff_ids"], strict=True):
