@@ -12,8 +12,11 @@
 Everything has the modification time STAMP, long before any build, so that a copied time can be told from a new one.
 """
 
+import bz2
+import gzip
 import hashlib
 import io
+import lzma
 import os
 import socket
 import stat
@@ -119,8 +122,9 @@ def archive(compression, entries):
     data = buffer.getvalue()
     if compression == "tar":
         return data
-    program = {"gz": ["gzip", "-n"], "bz2": ["bzip2"], "xz": ["xz"], "zst": ["zstd", "-q"]}[compression]
-    return subprocess.run([*program, "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    if compression == "zst":
+        return subprocess.run(["zstd", "-q", "-c"], input=data, stdout=subprocess.PIPE, check=True).stdout
+    return {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}[compression](data)
 
 
 def entry(name, spec):
