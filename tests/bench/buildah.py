@@ -44,7 +44,7 @@ class Buildah:
     def version() -> str:
         """As it says itself, without what it was built from."""
         said = subprocess.run(["buildah", "--version"], capture_output=True, text=True, check=True).stdout
-        return said.split(" (")[0].strip()
+        return said.split(" (")[0].replace(" version", "").strip()
 
     def _storage(self) -> Path:
         for cache in BUILDAH_CACHE.iterdir():

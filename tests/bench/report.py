@@ -45,7 +45,8 @@ Layers are compressed with gzip by both, at their usual levels.
 
 ## How it is measured
 
-- File system: {scratch}, fresh for the run. Registry: docker-registry on loopback, on the same file system.
+- File system: {scratch}, fresh for the run.
+  Registry: docker-registry on loopback, on the same file system.
 - buildah: overlay storage, `--isolation oci --runtime crun --network none`, its temporary files on the same file
   system, its blob cache emptied before every round (it would push nothing the second time).
 - containerbuild: a release build; RUN in its sandbox; packages of the dnf row come through its gate over http, those of
@@ -75,10 +76,10 @@ def machine() -> str:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     day = datetime.datetime.now(tz=datetime.UTC).date()
     load = os.getloadavg()[2]
-    kernel = platform.release()
+    kernel = platform.release().split("-")[0]
     return (
-        f"{day}: {os.cpu_count()} processors ({model}), {memory:.0f} GiB, Linux {kernel}; load over the last "
-        f"15 minutes {load:.1f}, the benchmark's own included."
+        f"{day}: {os.cpu_count()} processors ({model}), {memory:.0f} GiB, Linux {kernel};\n"
+        f"load over the last 15 minutes {load:.1f}, the benchmark's own included."
     )
 
 
