@@ -8,7 +8,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub bench lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub bench fuzz lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -50,8 +50,12 @@ bench: setup  ## containerbuild and buildah in turn, whole processes; writes doc
 	cargo build --release --locked -p builder-worker
 	PYTHONPATH=tests $(PYTHON) -m bench
 
+fuzz: setup  ## every fuzz target for FUZZ_SECONDS (60) each; see tests/fuzz/README.md
+	tests/fuzz/run
+
 lint: setup deny  ## formatting, clippy, ruff
 	cargo fmt --all --check
+	cargo fmt --all --check --manifest-path tests/fuzz/Cargo.toml
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	.venv/bin/ruff check python koji-plugin examples tests
 	.venv/bin/ruff format --check python koji-plugin examples tests

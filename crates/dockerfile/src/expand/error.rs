@@ -79,7 +79,7 @@ impl ExpandError {
         if word.chars().nth(SHOWN).is_some() {
             shown.push('…');
         }
-        ExpandError { word: shown, reason, span: None }
+        ExpandError { word: shown, reason: reason.printable(), span: None }
     }
 
     /// The same error at a place.
@@ -89,6 +89,22 @@ impl ExpandError {
 }
 
 impl ExpandReason {
+    /// Its texts come from the file and may hold anything; what is shown moves no cursor.
+    fn printable(mut self) -> Self {
+        use crate::problem::printable;
+        match &mut self {
+            ExpandReason::Modifier { modifier: text } | ExpandReason::Pattern { pattern: text, .. } => {
+                *text = text.chars().map(printable).collect();
+            }
+            ExpandReason::Required { name, message, .. } => {
+                *name = name.chars().map(printable).collect();
+                *message = message.chars().map(printable).collect();
+            }
+            _ => {}
+        }
+        self
+    }
+
     /// Whether other values of the variables could make the word expand. What does not depend on them is an error of the
     /// text, reported when the file is parsed.
     pub(crate) fn depends_on_values(&self) -> bool {

@@ -193,3 +193,11 @@ fn nesting_and_growth_are_bounded() {
     let err = expand_words("$a $a $a $a $a", '\\', &|_| Some(long.clone())).expect_err("too long");
     assert!(matches!(err.reason, ExpandReason::TooLong { .. }));
 }
+
+#[test]
+fn messages_hold_no_control_characters_of_the_word() {
+    for word in ["${\u{0}\u{5}#", "${a?\u{1b}[2J}", "${a:?x\ny}", "${HOME#\\\u{7}}", "\u{1b}${"] {
+        let error = expand(word, '\\', &lookup).expect_err(word);
+        assert!(!error.to_string().chars().any(char::is_control), "{error:?}");
+    }
+}
