@@ -17,7 +17,7 @@ from pathlib import Path
 from . import acts
 from .koji_client import call, koji
 from .koji_setup import CONTAINER_TAG, facts
-from .scene import ADMIN, CONTENT_GENERATOR, Scene, program
+from .scene import ADMIN, BASE_GENERATOR, Scene, program
 
 REPOSITORY_NAME = "f40/base"
 
@@ -112,7 +112,7 @@ def _metadata(scene: Scene, base: dict[str, dict], archive: Path, tags: list[str
             {
                 "id": f"{machine}-1",
                 "host": {"os": "Linux", "arch": machine},
-                "content_generator": {"name": CONTENT_GENERATOR, "version": "demo"},
+                "content_generator": {"name": BASE_GENERATOR, "version": "demo"},
                 "container": {"type": "none", "arch": machine},
                 "tools": [],
                 "components": [],

@@ -30,7 +30,7 @@ POLICIES = {
 def write_config(scene: Scene) -> Path:
     """The file CONTAINERBUILD_HUB_CONF names."""
     path = scene.hub_dir / "containerbuild.conf"
-    path.write_text(f"[containerbuild]\nchannel = container\ncontent_generators = {CONTENT_GENERATOR} atomic-reactor\n")
+    path.write_text(f"[containerbuild]\nchannel = container\ncontent_generators = {CONTENT_GENERATOR}\n")
     return path
 
 

@@ -12,7 +12,19 @@ from pathlib import Path
 
 from . import acts, koji_client
 from .koji_client import koji, together
-from .scene import ADMIN, BUILD_TAG, CONTENT_GENERATOR, PACKAGER, REPO_HOST, TAG, TARGET, WORKER_HOST, Scene, SceneError
+from .scene import (
+    ADMIN,
+    BASE_GENERATOR,
+    BUILD_TAG,
+    CONTENT_GENERATOR,
+    PACKAGER,
+    REPO_HOST,
+    TAG,
+    TARGET,
+    WORKER_HOST,
+    Scene,
+    SceneError,
+)
 
 # Fedora's names. Its container build tag holds container builds and no RPMs: the RPMs a Dockerfile can install come
 # from the content sources the worker's configuration names for the target.
@@ -53,8 +65,8 @@ def hosts_and_permissions(scene: Scene) -> None:
     host(scene, WORKER_HOST, "container")
     if scene.koji_src:
         host(scene, REPO_HOST, "createrepo")
-    koji(scene, "grant-cg-access", "--new", ADMIN, CONTENT_GENERATOR)
-    koji(scene, "grant-cg-access", WORKER_HOST, CONTENT_GENERATOR)
+    koji(scene, "grant-cg-access", "--new", ADMIN, BASE_GENERATOR)
+    koji(scene, "grant-cg-access", "--new", WORKER_HOST, CONTENT_GENERATOR)
 
 
 def packages(scene: Scene, containers: list[str]) -> None:

@@ -21,7 +21,8 @@ PORTS = {"hub_http": 0, "hub_https": 1, "registry": 2, "dist_git": 3, "mirror": 
 REGISTRY_NAME = "registry.example.com"
 TAG, BUILD_TAG, TARGET = "f40", "f40-build", "f40-container-candidate"
 WORKER_HOST, REPO_HOST, ADMIN, PACKAGER = "builder1", "builder2", "kojiadmin", "packager"
-CONTENT_GENERATOR = "containerbuild"
+# The worker's name for imports, and another one for images that came to be elsewhere: the plugin checks only the first.
+CONTENT_GENERATOR, BASE_GENERATOR = "containerbuild", "base-images"
 
 
 class SceneError(Exception):

@@ -7,6 +7,8 @@ imported at the first use, because a compiled file cannot be the plugin itself a
 The development hub (`python/devhub`) loads this same file.
 """
 
+import difflib
+import logging
 import os
 
 import koji
@@ -21,7 +23,22 @@ koji.tasks.LEGACY_SIGNATURES["buildSourceContainer"] = [[["target", "opts"], Non
 
 DEFAULT_CONFIG = "/etc/koji-hub/plugins/containerbuild.conf"
 
+# Every key of the configuration. What each means stands in containerbuild.conf.
+DEFAULTS = {
+    "channel": "container",
+    "check_imports": "yes",
+    "content_generators": "containerbuild",
+    "task_methods": "buildContainer buildSourceContainer",
+    "check_components": "refuse",
+    "check_parents": "refuse",
+    "check_task": "refuse",
+    "check_host": "refuse",
+    "import_batch": "500",
+}
+
+logger = logging.getLogger("koji.plugin.containerbuild")
 _config = None
+_columns = None
 
 
 @export
@@ -67,42 +84,90 @@ def buildSourceContainer(target, opts=None, priority=None, channel=None):
 
 @callback("preImport")
 def check_container_import(cbtype, *args, **kws):
-    """Refuse the import of an image whose RPMs are not all RPMs of this Koji, compared by SIGMD5."""
+    """Refuse the import of an image that does not come from its task, or whose RPMs and parents are not all this Koji's."""
     if kws.get("type") != "cg":
         return
-    metadata = kws.get("metadata")
-    extra = ((metadata or {}).get("build") or {}).get("extra") or {}
-    if "image" not in extra and "container_koji_task_id" not in extra:
+    metadata = kws.get("metadata") or {}
+    settings = _settings()
+    names = {(root.get("content_generator") or {}).get("name") for root in metadata.get("buildroots") or ()}
+    if settings["check_imports"] == "no" or not names.intersection(settings["content_generators"]):
         # Somebody else's import: not looked at, whatever state the extension is in.
         return
-    settings = _settings()
-    if not settings["check_imports"]:
-        return
     extension = _extension()
-    components = extension.container_components(metadata, settings["content_generators"])
-    if not components:
-        return
-    known = []
-    batch = settings["batch"]
-    for start in range(0, len(components), batch):
-        known.extend(_koji_rpms(components[start : start + batch]))
-    extension.check_components(components, known)
+    claim = extension.container_import(metadata, settings["content_generators"])
+    found = {"rpms": [], "parents": [], "task": _task(claim["task_id"]), "importer_host": context.session.host_id}
+    for batch in _batches(claim["components"], settings["batch"]):
+        found["rpms"].extend(_koji_rpms(batch))
+    for batch in _batches(claim["parent_ids"], settings["batch"]):
+        found["parents"].extend(_koji_builds(batch))
+    rules = dict(settings["rules"])
+    if settings["check_imports"] == "warn":
+        rules.update({key: "warn" for key, value in settings["rules"].items() if value == "refuse"})
+    for warning in extension.check_import(claim, found, rules):
+        logger.warning("%s", warning)
+
+
+def _batches(items, size):
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _koji_rpms(components):
-    """The rows of rpminfo with the names of these components, in one query."""
-    columns = ["name", "version", "release", "arch", "payloadhash", "external_repo_id"]
-    if hasattr(kojihub, "reject_draft"):
-        # hub 1.34 and later
-        columns.append("draft")
-    nvras = tuple({(c["name"], c["version"], c["release"], c["arch"]) for c in components})
+    """The rows of rpminfo with the names of these components and the states of their builds, in one query."""
+    # What hubs have in common, and what came later: draft in 1.34, header digests in 1.36.
+    wanted = ["name", "version", "release", "arch", "epoch", "payloadhash", "external_repo_id"]
+    wanted += [name for name in ("draft", "sha1header", "sha256header", "sha3_256header") if name in _rpminfo_columns()]
     query = kojihub.QueryProcessor(
         tables=["rpminfo"],
-        columns=columns,
-        clauses=["(name, version, release, arch) IN %(nvras)s"],
-        values={"nvras": nvras},
+        joins=["LEFT JOIN build ON rpminfo.build_id = build.id"],
+        columns=[f"rpminfo.{name}" for name in wanted] + ["build.state"],
+        aliases=[*wanted, "build_state"],
+        clauses=["(rpminfo.name, rpminfo.version, rpminfo.release, rpminfo.arch) IN %(nvras)s"],
+        values={"nvras": tuple({(c["name"], c["version"], c["release"], c["arch"]) for c in components})},
     )
     return query.execute()
+
+
+def _koji_builds(ids):
+    """Name and state of these builds, in one query."""
+    query = kojihub.QueryProcessor(
+        tables=["build"],
+        joins=["package ON build.pkg_id = package.id"],
+        columns=["build.id", "package.name", "build.version", "build.release", "build.state"],
+        aliases=["id", "name", "version", "release", "state"],
+        clauses=["build.id IN %(ids)s"],
+        values={"ids": tuple(ids)},
+    )
+    return query.execute()
+
+
+def _task(task_id):
+    """State, method, owner and host of a task; None when there is no such task."""
+    if task_id is None:
+        return None
+    query = kojihub.QueryProcessor(
+        tables=["task"],
+        joins=["LEFT JOIN users ON task.owner = users.id"],
+        columns=["task.id", "task.state", "task.method", "users.name", "task.host_id"],
+        aliases=["id", "state", "method", "owner_name", "host_id"],
+        clauses=["task.id = %(task_id)s"],
+        values={"task_id": task_id},
+    )
+    return query.executeOne()
+
+
+def _rpminfo_columns():
+    """The columns this hub's rpminfo has, read once per process."""
+    global _columns
+    if _columns is None:
+        query = kojihub.QueryProcessor(
+            tables=["information_schema.columns"],
+            columns=["column_name"],
+            clauses=["table_name = %(table)s"],
+            values={"table": "rpminfo"},
+        )
+        _columns = {row["column_name"] for row in query.execute()}
+    return _columns
 
 
 def _extension():
@@ -123,19 +188,34 @@ def _settings():
     if _config is None:
         # The environment variable is for hubs that are not installed in the system (the development hub, tests).
         path = os.environ.get("CONTAINERBUILD_HUB_CONF", DEFAULT_CONFIG)
-        parser = koji.read_config_files([(path, False)])
-        get = parser.get if parser.has_section("containerbuild") else (lambda section, key, fallback: fallback)
-        try:
-            batch = int(get("containerbuild", "import_batch", fallback="500"))
-        except ValueError as error:
-            raise koji.ConfigurationError(f"{path}: import_batch must be a number") from error
-        check = get("containerbuild", "check_imports", fallback="yes").strip().lower()
-        if check not in ("yes", "true", "on", "1", "no", "false", "off", "0"):
-            raise koji.ConfigurationError(f"{path}: check_imports must be yes or no")
-        _config = {
-            "channel": get("containerbuild", "channel", fallback="container").strip(),
-            "check_imports": check in ("yes", "true", "on", "1"),
-            "content_generators": get("containerbuild", "content_generators", fallback="containerbuild atomic-reactor").split(),
-            "batch": max(1, batch),
-        }
+        _config = _read_settings(path, koji.read_config_files([(path, False)]))
     return _config
+
+
+def _read_settings(path, parser):
+    section = "containerbuild"
+    given = dict(parser.items(section)) if parser.has_section(section) else {}
+    unknown = sorted(set(given) - set(DEFAULTS))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], DEFAULTS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(DEFAULTS))}"
+        raise koji.ConfigurationError(f"{path}: unknown key {unknown[0]} in [{section}]; {hint}")
+    value = {key: given.get(key, default).strip() for key, default in DEFAULTS.items()}
+    try:
+        batch = int(value["import_batch"])
+    except ValueError as error:
+        raise koji.ConfigurationError(f"{path}: import_batch must be a number") from error
+    check = value["check_imports"].lower()
+    if check not in ("yes", "warn", "no"):
+        raise koji.ConfigurationError(f"{path}: check_imports must be yes, warn or no")
+    rules = {key: value[key].lower() for key in ("check_components", "check_parents", "check_task", "check_host")}
+    for key, decision in rules.items():
+        if decision not in ("refuse", "warn", "allow"):
+            raise koji.ConfigurationError(f"{path}: {key} must be refuse, warn or allow")
+    return {
+        "channel": value["channel"],
+        "check_imports": check,
+        "content_generators": value["content_generators"].split(),
+        "batch": max(1, batch),
+        "rules": {**rules, "task_methods": value["task_methods"].split()},
+    }

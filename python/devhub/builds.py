@@ -139,6 +139,29 @@ def cancel_build(build_id, cancel_task=True):
     return True
 
 
+@rpc
+def deleteBuild(build, strict=True, min_ref_age=604800):
+    """Marks a build nobody uses as deleted and removes its files; the rows of its RPMs stay, as on a real hub"""
+    context.session.assertPerm("admin")
+    found = find_build(build, strict=True)
+    if found["state"] == DELETED:
+        return None
+    users = {
+        "tagged": "SELECT count(*) FROM tag_listing WHERE build_id = :id AND revoke_event IS NULL",
+        "used as component": "SELECT count(*) FROM archive_rpm_components"
+        " JOIN rpminfo ON rpminfo.id = rpm_id WHERE build_id = :id",
+    }
+    used = [how for how, sql in users.items() if db().value(sql, id=found["id"])]
+    if used:
+        if strict:
+            raise koji.GenericError(f"Cannot delete build, {used[0]}: {found['nvr']}")
+        return False
+    set_state(found["id"], DELETED)
+    db().run("DELETE FROM rpmsigs WHERE rpm_id IN (SELECT id FROM rpminfo WHERE build_id = :id)", id=found["id"])
+    shutil.rmtree(koji.pathinfo.build(found), ignore_errors=True)
+    return True
+
+
 def add_build_type(build_id, btype):
     """Marks a build as having a type."""
     btype_id = lookup_name("btype", btype, strict=True)["id"]

@@ -28,9 +28,12 @@ class QueryProcessor:
 
     def execute(self):
         """The rows as dictionaries."""
+        if self.tables == ["information_schema.columns"]:
+            # PostgreSQL's catalogue; SQLite has a function for it.
+            return db().all("SELECT name AS column_name FROM pragma_table_info(:table)", **self.values)
         names = ", ".join(f'{column} AS "{alias}"' for column, alias in zip(self.columns, self.aliases))
         sql = f"SELECT {names} FROM {', '.join(self.tables)}"
-        sql += "".join(join if join.startswith("LEFT") else f" JOIN {join}" for join in self.joins)
+        sql += "".join(f" {join}" if "join" in join.lower().split() else f" JOIN {join}" for join in self.joins)
         sql += f" WHERE {' AND '.join(f'({clause})' for clause in self.clauses) or '1'}"
         rows = db().all(re.sub(r"%\((\w+)\)[sdi]", r":\1", sql), **self.values)
         return values.apply_query_opts(rows, self.opts)

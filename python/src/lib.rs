@@ -7,9 +7,9 @@
 //! is no `Exception` and would pass the hub's own error handling as an HTTP 500.
 
 mod build_container;
-mod components;
 mod convert;
 mod fence;
+mod import_check;
 mod refusal;
 
 use pyo3::prelude::*;
@@ -20,7 +20,7 @@ mod containerbuild_hub {
     #[pymodule_export]
     use crate::build_container::{check_build_container, unknown_target};
     #[pymodule_export]
-    use crate::components::{check_components, container_components};
+    use crate::import_check::{check_import, container_import};
 
     use pyo3::prelude::*;
 

@@ -8,12 +8,14 @@ root, Apache with mod_wsgi and PostgreSQL. CONTAINERBUILD_WHEEL names a wheel of
 `--hub devhub` or `--hub real` chooses one.
 """
 
+import io
 import itertools
+import tarfile
 
 import pytest
 
 from hubs import DevelopmentHub, RealHub, why_no_real_hub
-from scene import Scene
+from scene import Scene, import_rpms, make_rpms
 
 
 def pytest_addoption(parser):
@@ -70,3 +72,31 @@ def admin(scene):
 def packager(scene):
     """A session of an ordinary user."""
     return scene.session("packager")
+
+
+@pytest.fixture
+def files(scene, tmp_path):
+    """An image archive and a log."""
+    image = tmp_path / f"docker-image-{scene.number}.x86_64.tar.gz"
+    with tarfile.open(image, "w:gz") as archive:
+        entry = tarfile.TarInfo("README")
+        entry.size = 5
+        archive.addfile(entry, io.BytesIO(b"image"))
+    log = tmp_path / "x86_64.log"
+    log.write_text("built\n")
+    return [(image, "docker-image"), (log, "log")]
+
+
+@pytest.fixture
+def rpm(scene, admin, tmp_path):
+    """A Koji-built RPM, as a component of an image."""
+    name = scene.name("part")
+    import_rpms(admin, make_rpms(tmp_path, name), scene.name("import"))
+    found = admin.getRPM(f"{name}-1.0-1.noarch")
+    return {key: found[key] for key in ("name", "version", "release", "arch")} | {"sigmd5": found["payloadhash"]}
+
+
+@pytest.fixture
+def builder(scene):
+    """A host that runs an OPEN buildContainer task of `packager` and may import."""
+    return scene.builder()

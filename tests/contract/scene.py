@@ -101,6 +101,14 @@ class Scene:
             self._target = self.target("owned")[0]
         return session.buildContainer(SOURCE, self._target, {"git_branch": "f40"}, channel=channel)
 
+    def builder(self, owner=None):
+        """A host in the middle of a build: it may import, and runs an OPEN buildContainer task of `owner` (packager)."""
+        host = self.host("builder")
+        self.content_generator(host.name)
+        host.task_id = self.build_task(owner or self.session("packager"), host.channel)
+        host.take(host.task_id)
+        return host
+
     def tag(self, stem="tag", **options):
         name = self.name(stem)
         self.admin.createTag(name, **options)
@@ -172,7 +180,10 @@ def image_metadata(name, files, components=(), **build):
         "source": SOURCE,
         "start_time": 1700000000,
         "end_time": 1700000100,
-        "extra": {"image": {"isolated": False}, "osbs_build": {"kind": "container_build"}},
+        "extra": {
+            "image": {"isolated": False, "parent_images": [], "parent_image_builds": {}},
+            "osbs_build": {"kind": "container_build"},
+        },
     }
     return {
         "metadata_version": 0,

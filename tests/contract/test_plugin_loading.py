@@ -43,13 +43,15 @@ def test_a_missing_extension_fails_the_call_and_not_the_load():
         sys.modules['containerbuild_hub'] = None
         plugin = load()
         for call in (lambda: plugin.buildContainer(SOURCE, 'target', {'git_branch': 'f40'}),
-                     lambda: plugin.check_container_import('preImport', type='cg', metadata={'build': {'extra': {'image': {}}}})):
+                     lambda: plugin.check_container_import('preImport', type='cg', metadata={
+                         'build': {}, 'buildroots': [{'content_generator': {'name': 'containerbuild'}}]})):
             try:
                 call()
             except koji.PluginError as error:
                 print(error.faultCode, error)
         # somebody else's imports go on
-        plugin.check_container_import('preImport', type='cg', metadata={'build': {'extra': {'typeinfo': {'maven': {}}}}})
+        plugin.check_container_import('preImport', type='cg', metadata={
+            'build': {'extra': {'image': {}}}, 'buildroots': [{'content_generator': {'name': 'another'}}]})
         plugin.check_container_import('preImport', type='rpm', rpm={})
     """,
         CONTAINERBUILD_HUB_CONF="/dev/null",
@@ -86,6 +88,8 @@ def test_the_channel_is_the_configured_one_and_may_be_empty(tmp_path, text, opti
     [
         ("[containerbuild]\nimport_batch = many\n", "import_batch"),
         ("[containerbuild]\ncheck_imports = perhaps\n", "check_imports"),
+        ("[containerbuild]\ncheck_parents = yes\n", "check_parents must be refuse, warn or allow"),
+        ("[containerbuild]\ncheck_component = warn\n", "did you mean check_components?"),
     ],
 )
 def test_a_bad_configuration_fails_calls_with_its_name(tmp_path, text, word):
@@ -125,26 +129,85 @@ def test_every_export_has_a_signature_and_a_description():
     ]
 
 
+IMPORT = """
+        asked = []
+        class QueryProcessor:
+            def __init__(self, tables, columns, clauses, values, joins=(), aliases=None):
+                self.table, self.names, self.values = tables[0], aliases or columns, values
+            def execute(self):
+                asked.append((self.table, len(next(iter(self.values.values())))))
+                if self.table == 'information_schema.columns':
+                    return [{'column_name': name} for name in COLUMNS]
+                row = dict.fromkeys(self.names, None) | ROW
+                names = ('name', 'version', 'release', 'arch')
+                return [row | dict(zip(names, nvra)) for nvra in self.values['nvras']]
+            def executeOne(self):
+                asked.append((self.table, 1))
+                return {'id': 7, 'state': 1, 'method': 'buildContainer', 'owner_name': 'packager', 'host_id': 4}
+        kojihub.QueryProcessor = QueryProcessor
+        context.session.host_id = 4
+        plugin = load()
+        ROW = {'payloadhash': '0', 'external_repo_id': 0, 'build_state': 1}
+        COLUMNS = ['payloadhash', 'draft']
+        def part(n, **more):
+            return dict(type='rpm', name='p%d' % n, version='1', release='1', arch='noarch', sigmd5='0', **more)
+        def check(*parts):
+            plugin.check_container_import('preImport', type='cg', metadata={
+                'build': {'task_id': 7, 'owner': 'packager', 'extra': {'image': {'parent_images': []}}},
+                'buildroots': [{'content_generator': {'name': 'containerbuild'}}],
+                'output': [{'filename': arch, 'type': 'docker-image', 'components': list(parts)}
+                           for arch in ('x86_64', 'aarch64')]})
+"""
+
+
 def test_imports_are_looked_up_in_batches(tmp_path):
     conf = tmp_path / "containerbuild.conf"
     conf.write_text("[containerbuild]\nimport_batch = 2\n")
-    output = python(
-        """
-        rows = {}
-        class QueryProcessor:
-            def __init__(self, tables, columns, clauses, values):
-                self.asked = values['nvras']
-                print(tables, len(self.asked))
-            def execute(self):
-                names = ('name', 'version', 'release', 'arch')
-                return [dict(zip(names, nvra), payloadhash='0', external_repo_id=0) for nvra in self.asked]
-        kojihub.QueryProcessor = QueryProcessor
-        plugin = load()
-        parts = [dict(type='rpm', name='p%d' % n, version='1', release='1', arch='noarch', sigmd5='0') for n in range(5)]
-        plugin.check_container_import('preImport', type='cg', metadata={
-            'build': {'extra': {'image': {}}}, 'buildroots': [{'content_generator': {'name': 'atomic-reactor'}}],
-            'output': [{'filename': 'x86_64', 'components': parts}, {'filename': 'aarch64', 'components': parts}]})
-    """,
-        CONTAINERBUILD_HUB_CONF=str(conf),
+    code = (
+        IMPORT
+        + """
+        check(*map(part, range(5)))
+        check(part(1))
+        print(asked)
+    """
     )
-    assert output.splitlines() == ["['rpminfo'] 2", "['rpminfo'] 2", "['rpminfo'] 1"]
+    output = python(code, CONTAINERBUILD_HUB_CONF=str(conf))
+    rows = [("rpminfo", n) for n in (2, 2, 1)]
+    columns = ("information_schema.columns", len("rpminfo"))
+    assert output.strip() == str([("task", 1), columns, *rows, ("task", 1), ("rpminfo", 1)])
+
+
+def test_header_digests_are_compared_on_hubs_that_have_them():
+    code = (
+        IMPORT
+        + """
+        COLUMNS += ['sha1header', 'sha256header', 'sha3_256header']
+        ROW['sha256header'] = 'AB'
+        check(part(1, sha256header='ab'))
+        try:
+            check(part(1, sha256header='cd'))
+        except koji.ParameterError as error:
+            print(error)
+    """
+    )
+    output = python(code, CONTAINERBUILD_HUB_CONF="/dev/null")
+    assert "p1-1-1.noarch (same name, other content: sha256header cd, Koji's is ab)" in output
+
+
+@pytest.mark.parametrize("text", ["check_imports = warn", "check_components = warn"])
+def test_a_site_may_only_be_warned(tmp_path, text):
+    conf = tmp_path / "containerbuild.conf"
+    conf.write_text(f"[containerbuild]\n{text}\n")
+    code = (
+        IMPORT
+        + """
+        import logging
+        logging.basicConfig(stream=sys.stdout, format='%(name)s %(levelname)s %(message)s')
+        ROW['payloadhash'] = 'ff'
+        check(part(1))
+        print('imported')
+    """
+    )
+    output = python(code, CONTAINERBUILD_HUB_CONF=str(conf))
+    assert output.startswith("koji.plugin.containerbuild WARNING The import of ") and output.endswith("imported\n")
+    assert "p1-1-1.noarch (same name, other content" in output
