@@ -170,7 +170,7 @@ fn run_engine(
         runtime: build.runtime.clone(),
         network,
         injected,
-        run_env: if gate.is_some() { proxy_env() } else { Vec::new() },
+        run_env: if gate.is_some() { run_env() } else { Vec::new() },
         limits: build.limits.clone(),
     };
     let hooks = GateHooks { gate, seen: AtomicUsize::new(0) };
@@ -202,10 +202,12 @@ fn run_engine(
 }
 
 /// Sends programs that honour a proxy to the gate, which refuses other hosts with a reason: better than a name that
-/// does not resolve. Local services of a RUN stay reachable. These exist while a RUN runs and never in the image.
-fn proxy_env() -> Vec<(String, String)> {
+/// does not resolve. Local services of a RUN stay reachable. And a Python that runs as root leaves no byte code behind:
+/// layers clamp times, so it would take the cached code of RPMs for old and write its own over it, which nothing could
+/// account for. These exist while a RUN runs and never in the image.
+fn run_env() -> Vec<(String, String)> {
     let proxy = format!("http://127.0.0.1:{GATE_PORT}");
-    let mut env = Vec::new();
+    let mut env = vec![("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned())];
     for name in ["http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"] {
         env.push((name.to_owned(), proxy.clone()));
     }

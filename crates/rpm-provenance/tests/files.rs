@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use image_layers::MergedView;
-use rpm_provenance::files::{Accounting, Class, Code, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, account};
+use rpm_provenance::files::{
+    Accounting, Class, Code, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, account,
+};
 use rpm_provenance::rpmdb::read_view_with_files;
 use support::{Recipe, install, rpm, rpmbuild, run};
 
@@ -18,6 +20,7 @@ use support::{Recipe, install, rpm, rpmbuild, run};
 struct Image {
     dir: tempfile::TempDir,
     layers: Vec<PathBuf>,
+    config: Vec<ConfigText>,
 }
 
 impl Image {
@@ -27,7 +30,7 @@ impl Image {
         let base = dir.path().join("base");
         let rpms: Vec<PathBuf> = ["web", "tool"].map(|name| rpmbuild(dir.path(), &Recipe { name, ..Recipe::default() })).into();
         install(&base, &rpms.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-        Image { layers: vec![base], dir }
+        Image { layers: vec![base], dir, config: Vec::new() }
     }
 
     fn layer(&mut self) -> PathBuf {
@@ -50,6 +53,8 @@ impl Image {
             parent: &Self::packages(&self.layers[..1]),
             elsewhere: &[],
             commit,
+            config: &self.config,
+            working_dir: "/",
         })
         .unwrap()
     }
@@ -60,6 +65,14 @@ fn write(root: &Path, path: &str, content: &str, mode: u32) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(&path, content).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn gained(account: &FileAccount) -> Vec<(&str, Vec<&str>)> {
+    account.privileges.iter().map(|p| (p.path.as_str(), p.gained.iter().map(String::as_str).collect())).collect()
+}
+
+fn runs<'a>(account: &'a FileAccount, path: &str) -> Option<&'a str> {
+    account.records.iter().find(|r| r.path == path).and_then(|r| r.runs.as_deref())
 }
 
 fn class(account: &FileAccount, path: &str) -> (Class, Code) {
@@ -81,7 +94,8 @@ fn every_path_of_a_new_layer_has_its_class() {
     write(&layer, "srv/run", "made", 0o755);
     write(&layer, "srv/picture.png", "\x7fELF", 0o644);
     write(&layer, "srv/empty", "", 0o755);
-    write(&layer, "etc/ld.so.cache", "cache", 0o644);
+    write(&layer, "etc/ld.so.cache", "glibc-ld.so.cache1.1", 0o644);
+    write(&layer, "usr/lib/locale/locale-archive", "no locales", 0o644);
     write(&layer, "var/cache/dnf/x", "#!/bin/sh", 0o644);
     symlink("/srv/run", layer.join("srv/link")).unwrap();
     let account = image.account(LayerSource::Any, Some(&commit));
@@ -92,6 +106,7 @@ fn every_path_of_a_new_layer_has_its_class() {
     assert_eq!(class(&account, "/srv/run"), (Class::Unexplained, Code::Script));
     assert_eq!(class(&account, "/srv/picture.png"), (Class::Unexplained, Code::Binary));
     assert_eq!(class(&account, "/etc/ld.so.cache"), (Class::Generated, Code::None));
+    assert_eq!(class(&account, "/usr/lib/locale/locale-archive").0, Class::Unexplained, "its program would not write that");
     assert_eq!(class(&account, "/var/cache/dnf/x"), (Class::Unexplained, Code::Script), "no pattern explains a program");
     assert_eq!(account.count(Class::Rpm).paths, 3, "the file and both directories: {account:#?}");
     assert_eq!((account.count(Class::Link).paths, account.count(Class::Empty).paths), (1, 1));
@@ -162,8 +177,125 @@ fn rights_that_no_package_gives_are_reported_whatever_the_class() {
     write(&layer, "usr/share/web/file", "content\n", 0o4755);
     write(&layer, "srv/copy", "content\n", 0o2755);
     let account = image.account(LayerSource::Commit, None);
-    let found: Vec<(&str, &[String])> = account.privileges.iter().map(|p| (p.path.as_str(), p.gained.as_slice())).collect();
-    assert_eq!(found, [("/srv/copy", &["setgid".to_owned()][..]), ("/usr/share/web/file", &["setuid".to_owned()][..])]);
+    assert_eq!(gained(&account), [("/srv/copy", vec!["setgid"]), ("/usr/share/web/file", vec!["setuid"])]);
+}
+
+#[test]
+fn text_is_a_program_where_something_obeys_it() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    for path in ["etc/ld.so.preload", "etc/profile.d/colours", "etc/cron.d/job", "opt/app/sitecustomize.py", "root/.bashrc"] {
+        write(&layer, path, "text", 0o644);
+    }
+    write(&layer, "etc/colours", "text", 0o644);
+    let account = image.account(LayerSource::Stage("make".into()), None);
+    for path in ["/etc/ld.so.preload", "/etc/profile.d/colours", "/etc/cron.d/job", "/opt/app/sitecustomize.py", "/root/.bashrc"]
+    {
+        assert_eq!(class(&account, path), (Class::Unexplained, Code::Script), "{path}");
+        assert!(runs(&account, path).is_some(), "{path}");
+    }
+    assert_eq!(class(&account, "/etc/colours"), (Class::Stage, Code::None));
+}
+
+#[test]
+fn text_is_a_program_where_the_image_s_configuration_runs_it() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "srv/notes", "text", 0o644);
+    write(&layer, "srv/settings", "text", 0o644);
+    symlink("srv", layer.join("data")).unwrap();
+    let words = ["python3", "/data/notes", "/data/settings"].map(str::to_owned).to_vec();
+    image.config = vec![ConfigText { what: "ENTRYPOINT".into(), words }];
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!(class(&account, "/srv/notes"), (Class::Unexplained, Code::Script));
+    assert_eq!(runs(&account, "/srv/notes"), Some("ENTRYPOINT runs it"));
+    assert_eq!(class(&account, "/srv/settings"), (Class::Unexplained, Code::None));
+}
+
+#[test]
+fn a_link_from_which_something_is_run_is_judged_by_what_it_leads_to() {
+    let mut image = Image::new();
+    let commit = image.dir.path().join("commit");
+    write(&commit, "colours", "from the commit", 0o644);
+    let layer = image.layer();
+    write(&layer, "srv/notes", "text", 0o644);
+    write(&layer, "srv/colours", "from the commit", 0o644);
+    fs::create_dir_all(layer.join("etc/profile.d")).unwrap();
+    fs::create_dir_all(layer.join("etc/systemd/system")).unwrap();
+    for (link, target) in [
+        ("etc/profile.d/notes.sh", "../../srv/notes"),
+        ("etc/profile.d/gone.sh", "/tmp/gone"),
+        ("etc/profile.d/colours.sh", "/srv/colours"),
+        ("etc/profile.d/web.sh", "/usr/share/web/file"),
+        ("etc/systemd/system/masked.service", "/dev/null"),
+        ("srv/anywhere", "/tmp/gone"),
+    ] {
+        symlink(target, layer.join(link)).unwrap();
+    }
+    let account = image.account(LayerSource::Any, Some(&commit));
+    for (path, why) in
+        [("/etc/profile.d/notes.sh", "/srv/notes, unexplained"), ("/etc/profile.d/gone.sh", "/tmp/gone, which is not")]
+    {
+        assert_eq!(class(&account, path), (Class::Unexplained, Code::Script), "{path}");
+        assert!(runs(&account, path).unwrap().contains(why), "{:?}", runs(&account, path));
+    }
+    assert_eq!(account.count(Class::Link).paths, 4, "{account:#?}");
+}
+
+#[test]
+fn accounts_that_are_root_or_open_and_devices_are_rights() {
+    let mut image = Image::new();
+    write(&image.layers[0], "etc/passwd", "root:x:0:0::/root:/bin/sh\nold:x:0:0::/:/bin/sh\n", 0o644);
+    let layer = image.layer();
+    write(&layer, "etc/passwd", "root:x:0:0::/root:/bin/sh\nold:x:0:0::/:/bin/sh\ntoor:x:0:0::/:/bin/sh\n", 0o644);
+    write(&layer, "etc/shadow", "root:$6$a$b:1::::::\nweb:!:1::::::\n", 0o600);
+    fs::create_dir_all(layer.join("srv")).unwrap();
+    run(std::process::Command::new("mknod").arg(layer.join("srv/disk")).args(["b", "8", "0"]));
+    let account = image.account(LayerSource::Any, None);
+    let expected = [
+        ("/etc/passwd", vec!["the user toor is root (uid 0)"]),
+        ("/etc/shadow", vec!["the user root has a password"]),
+        ("/srv/disk", vec!["block device 8:0"]),
+    ];
+    assert_eq!(gained(&account), expected);
+}
+
+#[test]
+fn a_rpmdb_where_rpm_does_not_look_is_found() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    let database = fs::read(image.layers[0].join("var/lib/rpm/rpmdb.sqlite")).unwrap();
+    fs::create_dir_all(layer.join("opt/rpm")).unwrap();
+    fs::create_dir_all(layer.join("usr/lib/sysimage")).unwrap();
+    fs::write(layer.join("opt/rpm/rpmdb.sqlite"), database).unwrap();
+    write(&layer, "srv/rpmdb.sqlite", "a note on databases", 0o644);
+    let found = image.account(LayerSource::Any, None).packages;
+    assert_eq!(found, [PackageFinding::OtherDatabase { path: "/opt/rpm/rpmdb.sqlite".into() }]);
+    // Where a usual directory leads to it, rpm looks there, and so does the proof.
+    symlink("/opt/rpm", layer.join("usr/lib/sysimage/rpm")).unwrap();
+    assert_eq!(image.account(LayerSource::Any, None).packages, []);
+}
+
+#[test]
+fn another_owner_is_a_difference_and_with_setuid_a_right() {
+    let mut image = Image::new();
+    write(&image.layers[0], "etc/passwd", "root:x:0:0::/root:/bin/sh\n", 0o644);
+    let layer = image.layer();
+    write(&layer, "usr/share/web/file", "content\n", 0o644);
+    std::os::unix::fs::chown(layer.join("usr/share/web/file"), Some(1234), None).unwrap();
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!(class(&account, "/usr/share/web/file"), (Class::ModeChanged, Code::None));
+    let record = account.records.iter().find(|r| r.class == Class::ModeChanged).unwrap();
+    assert_eq!(record.differs, ["owner"]);
+}
+
+#[test]
+fn a_report_shows_characters_that_hide_others() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "srv/innocent\u{202e}gnp.sh", "#!/bin/sh", 0o755);
+    let account = image.account(LayerSource::Any, None);
+    assert_eq!(class(&account, "/srv/innocent\\u{202e}gnp.sh"), (Class::Unexplained, Code::Script));
 }
 
 #[test]

@@ -10,9 +10,13 @@ use build_model::Nvra;
 use super::classify::Known;
 use super::commit::Commit;
 use super::file_list::{Kind, PackageFiles};
+use super::links::{self, RunLink};
+use super::named::{self, ConfigText};
 use super::owners::{Owned, Owners};
-use super::tree::{Cleared, Entry, Tree, join};
+use super::rights::{self, Numbers};
+use super::tree::{Cleared, Entry, Tree, join, split};
 use super::{Class, Code, FileAccount, FilesError, PackageFinding, Record, shown};
+use crate::rpmdb::DIRECTORIES;
 
 /// What an instruction could put into its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,19 @@ pub struct Accounting<'a> {
     pub elsewhere: &'a [(String, Vec<PackageFiles>)],
     /// The checkout that COPY and ADD read from.
     pub commit: Option<&'a Path>,
+    /// Commands and variables of the image's configuration.
+    pub config: &'a [ConfigText],
+    /// The working directory of the image's configuration.
+    pub working_dir: &'a str,
+}
+
+/// What the judging threads find besides records.
+#[derive(Default)]
+struct Loose {
+    /// Links to be judged by what they lead to.
+    links: Vec<RunLink>,
+    /// Files that are rpmdbs.
+    databases: Vec<Vec<u8>>,
 }
 
 /// Entries on their way to the judging threads.
@@ -65,8 +82,14 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
         elsewhere: what.elsewhere.iter().map(|(name, packages)| (name.as_str(), Owners::of_content(packages))).collect(),
         commit: what.commit.map(Commit::list).transpose()?.unwrap_or_default(),
         layers: what.new_layers.iter().collect(),
+        named: named::files(what.config, what.working_dir, &mut tree)?,
+        numbers: Numbers::read(&mut tree)?,
     };
-    let (mut account, cleared) = judge_new_layers(&tree, &known)?;
+    let (mut account, loose, cleared) = judge_new_layers(&tree, &known)?;
+    links::judge(loose.links, &mut tree, &known)?.into_iter().for_each(|record| account.add(record));
+    find_other_databases(&mut tree, loose.databases, &mut account)?;
+    let mut below = Tree::new(what.layers.iter().skip(what.new_layers.len()).cloned().collect(), 0);
+    account.privileges.extend(rights::of_accounts(&mut tree, &mut below)?);
     account.hidden = cleared.hidden;
     account.layers = what.new_layers.iter().map(|layer| layer.instruction.clone()).collect();
     let inherited: HashSet<(&Nvra, &str)> = what.parent.iter().map(identity).collect();
@@ -81,7 +104,7 @@ fn identity(package: &PackageFiles) -> (&Nvra, &str) {
     (&package.nvra, package.sha256header.as_str())
 }
 
-fn judge_new_layers(tree: &Tree, known: &Known<'_>) -> Result<(FileAccount, Cleared), FilesError> {
+fn judge_new_layers(tree: &Tree, known: &Known<'_>) -> Result<(FileAccount, Loose, Cleared), FilesError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
     let (send, receive) = sync_channel::<Entry>(QUEUE);
     let receive = Mutex::new(receive);
@@ -90,24 +113,28 @@ fn judge_new_layers(tree: &Tree, known: &Known<'_>) -> Result<(FileAccount, Clea
         // A judge that failed no longer listens; its error is found below.
         let walked = tree.walk(&mut |entry| drop(send.send(entry)));
         drop(send);
-        let mut account = FileAccount::default();
+        let (mut account, mut loose) = (FileAccount::default(), Loose::default());
         let mut failed = None;
         for judge in judges {
             match judge.join() {
-                Ok(Ok(part)) => account.merge(part),
+                Ok(Ok((part, found))) => {
+                    account.merge(part);
+                    loose.links.extend(found.links);
+                    loose.databases.extend(found.databases);
+                }
                 Ok(Err(error)) => failed = Some(error),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
         match failed {
             Some(error) => Err(error),
-            None => Ok((account, walked?)),
+            None => Ok((account, loose, walked?)),
         }
     })
 }
 
-fn judge_all(receive: &Mutex<Receiver<Entry>>, known: &Known<'_>) -> Result<FileAccount, FilesError> {
-    let mut part = FileAccount::default();
+fn judge_all(receive: &Mutex<Receiver<Entry>>, known: &Known<'_>) -> Result<(FileAccount, Loose), FilesError> {
+    let (mut part, mut loose) = (FileAccount::default(), Loose::default());
     let mut failed = None;
     loop {
         let next = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
@@ -117,13 +144,29 @@ fn judge_all(receive: &Mutex<Receiver<Entry>>, known: &Known<'_>) -> Result<File
         }
         match known.judge(&entry) {
             Ok(judged) => {
-                part.add(judged.record);
                 part.privileges.extend(judged.privilege);
+                loose.databases.extend(judged.database);
+                match judged.link {
+                    Some(path) => loose.links.push(RunLink { path, record: judged.record }),
+                    None => part.add(judged.record),
+                }
             }
             Err(source) => failed = Some(FilesError { path: entry.host, source }),
         }
     }
-    failed.map_or(Ok(part), Err)
+    failed.map_or(Ok((part, loose)), Err)
+}
+
+/// Databases that are not where `rpm` of any distribution looks; those that are, the proof has read or refused.
+fn find_other_databases(tree: &mut Tree, databases: Vec<Vec<u8>>, account: &mut FileAccount) -> Result<(), FilesError> {
+    let mut read = HashSet::new();
+    for dir in DIRECTORIES.iter().filter(|_| !databases.is_empty()) {
+        read.insert(tree.canonical_dir(dir.as_bytes())?);
+    }
+    for path in databases.iter().filter(|path| !read.contains(split(path).0)) {
+        account.packages.push(PackageFinding::OtherDatabase { path: shown(path) });
+    }
+    Ok(())
 }
 
 /// Files of inherited packages that a new layer hides.
@@ -158,6 +201,7 @@ fn gone(path: &[u8], owned: &Owned<'_>) -> Record {
         path: shown(path),
         class: Class::Deleted,
         code: if owned.file.is_code() { Code::Script } else { Code::None },
+        runs: None,
         size: 0,
         kind: owned.file.kind().name().into(),
         layer: None,
@@ -179,8 +223,12 @@ fn find_not_installed(
     for package in packages.iter().filter(|p| !inherited.contains(&identity(p))) {
         let (mut programs, mut files) = (Presence::default(), Presence::default());
         let dirs = package.dirs.iter().map(|dir| tree.canonical_dir(dir)).collect::<Result<Vec<_>, _>>()?;
-        for file in package.files.iter().filter(|f| f.is_expected()) {
+        for file in package.files.iter().filter(|f| f.is_expected() || f.is_replaced_program()) {
             let path = join(dirs.get(file.dir).map(AsRef::as_ref).unwrap_or_default(), &file.name);
+            // The state is anybody's claim; two owners are a fact.
+            if !file.is_expected() && known.owners.of(&path).len() > 1 {
+                continue;
+            }
             let found = tree.entry(&path)?;
             if file.kind() == Kind::File {
                 files.note(&path, found.is_some());

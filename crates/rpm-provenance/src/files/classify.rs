@@ -1,18 +1,21 @@
 //! One path of a new layer: what it is compared with, in which order, and what comes of it.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
-use super::capabilities::Capabilities;
 use super::code::{self, Code};
 use super::commit::Commit;
 use super::file_list::Kind;
 use super::hash::{digest_of, sha256_of};
 use super::owners::{Owned, Owners, SHA256};
+use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
-use super::{Class, LayerSource, NewLayer, Privilege, Record, patterns};
+use super::{Class, LayerSource, NewLayer, Privilege, Record, links, patterns};
+use crate::rpmdb::is_database;
 
 /// What a path is compared with.
 pub(super) struct Known<'a> {
@@ -23,36 +26,60 @@ pub(super) struct Known<'a> {
     pub commit: Commit,
     /// The new layers, top first.
     pub layers: Vec<&'a NewLayer>,
+    /// Files that the image's configuration runs, and what in it does.
+    pub named: HashMap<Vec<u8>, String>,
+    /// What the owners' names in RPM headers mean in this image.
+    pub numbers: Numbers,
 }
 
 /// A judged path, and the privilege it has without a package saying so.
 pub(super) struct Judged {
     pub record: Record,
     pub privilege: Option<Privilege>,
+    /// The path of a link from which something is run: what it leads to has to be looked at.
+    pub link: Option<Vec<u8>>,
+    /// The path of a file that no package brought and that is a rpmdb by its name and content.
+    pub database: Option<Vec<u8>>,
 }
 
 impl Known<'_> {
     /// Judges one entry.
     pub fn judge(&self, entry: &Entry) -> io::Result<Judged> {
         let kind = Kind::of(entry.meta.mode());
-        let mut content = Content { entry, sha256: None };
-        let code = match kind {
+        let mut content = Content { entry, head: Vec::new(), sha256: None };
+        let mut found = match kind {
             Kind::File if entry.meta.len() > 0 => content.code()?,
-            _ => Code::None,
+            _ => code::Judged { code: Code::None, runs: None },
         };
+        let named = self.named.get(&entry.path).filter(|_| found.code == Code::None && kind == Kind::File);
+        if named.is_some() {
+            found.code = Code::Script;
+        }
         let owned = self.owners.of(&entry.path);
-        let (class, owner, differs, source) =
-            if owned.is_empty() { self.unowned(kind, code, &mut content)? } else { self.owned(owned, kind, code, &mut content)? };
-        // A program that was replaced by a link or by text is a replaced program.
-        let was_program = class == Class::Altered && owned.iter().any(|o| o.file.is_code());
-        let code = if was_program { code.max(Code::Script) } else { code };
-        let privilege = if kind == Kind::File { privilege(entry, owned)? } else { None };
+        let (class, owner, differs, source) = if owned.is_empty() {
+            self.unowned(kind, found.code, &mut content)?
+        } else {
+            self.owned(owned, kind, found.code, &mut content)?
+        };
+        // A program that was replaced by text, or by something that is no file at all, is a replaced program.
+        let was_program = owned.iter().any(|o| o.file.is_code()) || (kind != Kind::Link && code::at_place(&entry.path).is_some());
+        if class == Class::Altered && was_program {
+            found.code = found.code.max(Code::Script);
+        }
+        let may_lead_astray = matches!(class, Class::Link | Class::Altered | Class::Generated);
+        let link = (kind == Kind::Link && found.code == Code::None && may_lead_astray)
+            .then(|| links::runs(&entry.path, class == Class::Altered).map(|_| entry.path.clone()))
+            .flatten();
+        let database = (kind == Kind::File && owned.is_empty() && is_database(split(&entry.path).1, content.head()?))
+            .then(|| entry.path.clone());
+        let privilege = rights::of_file(entry, kind, owned, &self.numbers)?;
         let told = matches!(class, Class::Unexplained | Class::Altered);
         let sha256 = if told && kind == Kind::File { Some(crate::header::hex(&content.sha256()?)) } else { None };
         let record = Record {
             path: super::shown(&entry.path),
             class,
-            code,
+            code: found.code,
+            runs: named.map(|what| Cow::Owned(what.clone())).or(found.runs.map(Cow::Borrowed)),
             size: if kind == Kind::File { entry.meta.len() } else { 0 },
             kind: kind.name().into(),
             layer: Some(entry.layer),
@@ -61,13 +88,13 @@ impl Known<'_> {
             source,
             sha256,
         };
-        Ok(Judged { record, privilege })
+        Ok(Judged { record, privilege, link, database })
     }
 
     fn owned(&self, owned: &[Owned<'_>], kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome> {
         let mut best: Option<(Owned<'_>, Vec<&'static str>)> = None;
         for candidate in owned.iter().filter(|o| !o.file.is_ghost()) {
-            let differs = differences(candidate, kind, content)?;
+            let differs = differences(candidate, kind, content, &self.numbers)?;
             if best.as_ref().is_none_or(|(_, least)| differs.len() < least.len()) {
                 best = Some((*candidate, differs));
             }
@@ -83,21 +110,24 @@ impl Known<'_> {
         if differs.is_empty() {
             return Ok((Class::Rpm, name, differs, None));
         }
+        let source = if kind == Kind::File { self.commit_path(content)? } else { None };
         let only_content = differs.iter().all(|d| *d == "content" || *d == "size");
-        let class = if only_content && owner.file.may_change() && code != Code::Binary {
+        // What is run is no mere setting: a changed one must come from the commit.
+        let is_setting = owner.file.may_change() && (code == Code::None || (code == Code::Script && source.is_some()));
+        let class = if only_content && is_setting {
             Class::Configured
-        } else if differs == ["mode"] {
+        } else if differs.iter().all(|d| matches!(*d, "mode" | "owner" | "group")) {
             Class::ModeChanged
         } else {
             Class::Altered
         };
-        let source = if kind == Kind::File { self.commit_path(content)? } else { None };
         Ok((class, name, differs, source))
     }
 
     fn unowned(&self, kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome> {
         let plain = |class, source: Option<String>| Ok((class, None, Vec::new(), source));
-        let path = &content.entry.path;
+        let entry = content.entry;
+        let path = &entry.path;
         match kind {
             Kind::Directory => return plain(Class::Directory, None),
             Kind::Link => return plain(Class::Link, None),
@@ -106,7 +136,7 @@ impl Known<'_> {
             Kind::File => {}
         }
         if code == Code::None
-            && let Some(reason) = patterns::reason(path)
+            && let Some(reason) = patterns::reason(path, content.head()?)
         {
             return plain(Class::Generated, Some(reason.to_owned()));
         }
@@ -143,11 +173,14 @@ impl Known<'_> {
     }
 }
 
+/// First bytes of a file that are looked at.
+const HEAD: usize = if code::HEAD > patterns::HEAD { code::HEAD } else { patterns::HEAD };
+
 /// Class, owner, what differs, and where it is from.
 type Outcome = (Class, Option<String>, Vec<&'static str>, Option<String>);
 
 /// How a path differs from what the package put there.
-fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>) -> io::Result<Vec<&'static str>> {
+fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers: &Numbers) -> io::Result<Vec<&'static str>> {
     let (file, meta) = (owned.file, &content.entry.meta);
     if file.kind() != kind {
         // A package may own a directory that is a link in this image (merged /usr, ostree): it is not the package's then.
@@ -174,47 +207,37 @@ fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>) -> io::
     if kind != Kind::Link && (meta.mode() ^ file.mode) & 0o7777 != 0 {
         differs.push("mode");
     }
-    Ok(differs)
-}
-
-/// setuid, setgid or capabilities that no owner declares.
-fn privilege(entry: &Entry, owned: &[Owned<'_>]) -> io::Result<Option<Privilege>> {
-    let files = || owned.iter().map(|o| o.file).filter(|f| f.kind() == Kind::File);
-    let special = entry.meta.mode() & 0o6000;
-    let mut gained = Vec::new();
-    for (bit, name) in [(0o4000, "setuid"), (0o2000, "setgid")] {
-        if special & bit != 0 && !files().any(|f| f.mode & bit != 0) {
-            gained.push(name.to_owned());
-        }
-    }
-    let mut value = [0_u8; 64];
-    match rustix::fs::lgetxattr(&entry.host, "security.capability", &mut value) {
-        Ok(length) => {
-            let found = Capabilities::of_attribute(value.get(..length).unwrap_or_default());
-            let declared = files().any(|f| !f.capabilities.is_empty() && Capabilities::of_text(&f.capabilities) == found);
-            if !declared || found.is_none() {
-                let names = found.map(Capabilities::describe).unwrap_or_default();
-                gained.push(format!("capabilities {names}").trim_end().to_owned());
+    if kind != Kind::Link {
+        let (user, group) = numbers.expected(owned);
+        for (expected, found, what) in [(user, meta.uid(), "owner"), (group, meta.gid(), "group")] {
+            if expected.is_some_and(|expected| expected != found) {
+                differs.push(what);
             }
         }
-        Err(rustix::io::Errno::NODATA | rustix::io::Errno::OPNOTSUPP) => {}
-        Err(error) => return Err(error.into()),
     }
-    let owner = owned.first().map(Owned::name);
-    Ok((!gained.is_empty()).then(|| Privilege { path: super::shown(&entry.path), gained, owner }))
+    Ok(differs)
 }
 
 /// The content of an entry, read only when it is asked for.
 struct Content<'a> {
     entry: &'a Entry,
+    head: Vec<u8>,
     sha256: Option<[u8; 32]>,
 }
 
 impl Content<'_> {
-    fn code(&self) -> io::Result<Code> {
-        let mut head = Vec::with_capacity(code::HEAD);
-        File::open(&self.entry.host)?.take(code::HEAD as u64).read_to_end(&mut head)?;
-        Ok(code::judge(&head, self.entry.meta.mode(), split(&self.entry.path).1))
+    /// The first bytes.
+    fn head(&mut self) -> io::Result<&[u8]> {
+        if self.head.is_empty() {
+            File::open(&self.entry.host)?.take(HEAD as u64).read_to_end(&mut self.head)?;
+        }
+        Ok(&self.head)
+    }
+
+    fn code(&mut self) -> io::Result<code::Judged> {
+        let (mode, path) = (self.entry.meta.mode(), &self.entry.path);
+        let head = self.head()?;
+        Ok(code::judge(head, mode, path))
     }
 
     fn sha256(&mut self) -> io::Result<[u8; 32]> {

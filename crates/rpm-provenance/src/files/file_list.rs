@@ -2,6 +2,8 @@
 //!
 //! Read by [`crate::rpmdb::read_view_with_files`] for installed packages and by [`crate::package_file`] for the gate's.
 
+use std::collections::HashMap;
+
 use build_model::Nvra;
 
 use crate::RpmIdent;
@@ -10,6 +12,8 @@ use crate::header::{Header, HeaderError, tag};
 const CONFIG: u64 = 1;
 const MISSING_OK: u64 = 1 << 3;
 const GHOST: u64 = 1 << 6;
+/// FILESTATES: another package's file lies there, as both packages wanted it.
+const STATE_REPLACED: u64 = 1;
 /// FILEVERIFYFLAGS: the content is compared by `rpm -V`.
 const VERIFY_DIGEST: u64 = 1;
 const KIND: u32 = 0o170_000;
@@ -58,6 +62,9 @@ pub struct PackageFile {
     pub(crate) link: Box<[u8]>,
     /// File capabilities in text form; empty for none.
     pub(crate) capabilities: Box<[u8]>,
+    /// Indexes of its owner's and group's name in [`PackageFiles::names`]; `None` where the header has none.
+    pub(crate) user: Option<u32>,
+    pub(crate) group: Option<u32>,
     flags: u64,
     verify: u64,
     state: u64,
@@ -76,12 +83,22 @@ impl PackageFile {
         self.flags & GHOST != 0
     }
     /// Whether rpm has put it there: not a ghost, not left out as documentation or language.
+    ///
+    /// The state is written when the package is installed and covered by no digest. rpm leaves out documentation and
+    /// languages, but no programs, so a state that says so of a program counts for nothing; replaced by another
+    /// package's file it may be.
     pub(crate) fn is_expected(&self) -> bool {
-        self.flags & (GHOST | MISSING_OK) == 0 && self.state == 0
+        let left_out = self.state == STATE_REPLACED || (self.state != 0 && !self.is_code());
+        self.flags & (GHOST | MISSING_OK) == 0 && !left_out
+    }
+    /// A program whose place another package's file is said to have taken.
+    pub(crate) fn is_replaced_program(&self) -> bool {
+        self.flags & (GHOST | MISSING_OK) == 0 && self.state == STATE_REPLACED && self.is_code()
     }
     /// A program or shared object, as far as the header tells.
     pub(crate) fn is_code(&self) -> bool {
-        self.kind() == Kind::File && (self.mode & 0o111 != 0 || super::code::is_shared_object_name(&self.name))
+        let by_name = || super::code::is_shared_object_name(&self.name) || super::code::of_name(&self.name).is_some();
+        self.kind() == Kind::File && (self.mode & 0o111 != 0 || by_name())
     }
 }
 
@@ -95,6 +112,8 @@ pub struct PackageFiles {
     /// rpm's number of the digest (`PGPHASHALGO`): 1 is MD5, 8 is SHA-256.
     pub(crate) digest_algorithm: u64,
     pub(crate) dirs: Vec<Box<[u8]>>,
+    /// Names of the users and groups that own its files, each once.
+    pub(crate) names: Vec<Box<[u8]>>,
     pub(crate) files: Vec<PackageFile>,
 }
 
@@ -117,6 +136,7 @@ impl PackageFiles {
         let capabilities = header.strings(tag::FILECAPS)?;
         let (flags, verify) = (header.numbers(tag::FILEFLAGS)?, header.numbers(tag::FILEVERIFYFLAGS)?);
         let states = header.numbers(tag::FILESTATES)?;
+        let (users, groups) = (header.strings(tag::FILEUSERNAME)?, header.strings(tag::FILEGROUPNAME)?);
         let lengths = [
             ("sizes", sizes.len(), true),
             ("modes", modes.len(), true),
@@ -126,6 +146,8 @@ impl PackageFiles {
             ("verify flags", verify.len(), false),
             ("capabilities", capabilities.len(), false),
             ("states", states.len(), false),
+            ("owners", users.len(), false),
+            ("groups", groups.len(), false),
         ];
         for (what, length, required) in lengths {
             if length != count && (required || length != 0) {
@@ -134,6 +156,7 @@ impl PackageFiles {
         }
         let text = |list: &[&[u8]], i: usize| -> Box<[u8]> { list.get(i).copied().unwrap_or_default().into() };
         let mut files = Vec::with_capacity(count);
+        let mut accounts = Accounts::default();
         for (i, (dir, name)) in names.into_iter().enumerate() {
             let digest = digests.get(i).copied().unwrap_or_default();
             files.push(PackageFile {
@@ -144,13 +167,15 @@ impl PackageFiles {
                 digest: unhex(digest).ok_or_else(|| HeaderError::damaged("a file digest is not hex"))?,
                 link: text(&links, i),
                 capabilities: text(&capabilities, i),
+                user: users.get(i).map(|name| accounts.number(name)),
+                group: groups.get(i).map(|name| accounts.number(name)),
                 flags: flags.get(i).copied().unwrap_or_default(),
                 verify: verify.get(i).copied().unwrap_or(u64::MAX),
                 state: states.get(i).copied().unwrap_or_default(),
             });
         }
         let digest_algorithm = header.numbers(tag::FILEDIGESTALGO)?.first().copied().unwrap_or(1);
-        Ok(Self { nvra, sha256header, digest_algorithm, dirs, files })
+        Ok(Self { nvra, sha256header, digest_algorithm, dirs, names: accounts.names, files })
     }
 
     /// How many paths it owns.
@@ -166,6 +191,22 @@ impl PackageFiles {
     /// The paths as the package spells them.
     pub fn paths(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         self.files.iter().map(|f| [self.dirs.get(f.dir).map(AsRef::as_ref).unwrap_or_default(), &f.name].concat())
+    }
+}
+
+/// The few names that own the many files of a package.
+#[derive(Default)]
+struct Accounts<'a> {
+    names: Vec<Box<[u8]>>,
+    numbers: HashMap<&'a [u8], u32>,
+}
+
+impl<'a> Accounts<'a> {
+    fn number(&mut self, name: &'a [u8]) -> u32 {
+        *self.numbers.entry(name).or_insert_with(|| {
+            self.names.push(name.into());
+            u32::try_from(self.names.len() - 1).unwrap_or(u32::MAX)
+        })
     }
 }
 
@@ -250,7 +291,7 @@ mod tests {
         #[test]
         fn no_header_makes_the_reader_panic(
             entries in proptest::collection::vec(
-                (proptest::sample::select(vec![1027u32, 1028, 1029, 1030, 1035, 1036, 1037, 1045, 1116, 1117, 1118, 5008, 5010, 5011]),
+                (proptest::sample::select(vec![1027u32, 1028, 1029, 1030, 1035, 1036, 1037, 1039, 1040, 1045, 1116, 1117, 1118, 5008, 5010, 5011]),
                  0u32..11, 0u32..64, 0u32..12), 0..16),
             data in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..96),
         ) {

@@ -2,6 +2,16 @@
 
 /// Whether the whole path matches.
 pub(super) fn matches(pattern: &[u8], path: &[u8]) -> bool {
+    // Almost every question is answered by the plain beginning and end of the pattern.
+    let is_wild = |b: &u8| matches!(b, b'*' | b'?');
+    let begins = pattern.split(is_wild).next().unwrap_or_default();
+    let ends = pattern.rsplit(is_wild).next().unwrap_or_default();
+    if begins.len() == pattern.len() {
+        return pattern == path;
+    }
+    if !path.starts_with(begins) || !path.ends_with(ends) {
+        return false;
+    }
     // One row of the usual table: which beginnings of the path the pattern so far can stand for.
     let mut reach = vec![false; path.len() + 1];
     if let Some(first) = reach.first_mut() {

@@ -12,12 +12,16 @@ mod commit;
 mod file_list;
 mod glob;
 mod hash;
+mod links;
+mod named;
 mod owners;
 mod patterns;
+mod places;
 mod policy;
 mod record;
 mod released;
 pub mod report;
+mod rights;
 mod tree;
 
 use std::path::PathBuf;
@@ -27,6 +31,7 @@ use build_model::{Blame, Diagnose};
 pub use account::{Accounting, LayerSource, NewLayer, account};
 pub use code::Code;
 pub use file_list::{PackageFile, PackageFiles};
+pub use named::ConfigText;
 pub use policy::{AllowedPath, Decision, FileJudgement, FilePolicy};
 pub use record::{Class, Count, FileAccount, PackageFinding, Privilege, Record};
 pub use released::released_elsewhere;
@@ -57,10 +62,15 @@ impl Diagnose for FilesError {
     }
 }
 
+/// Characters that are not seen, or change the order of those that are: a report must not read other than it is.
+fn hides(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
+}
+
 /// A path for reports: readable and on one line, whatever bytes it has.
 fn shown(path: &[u8]) -> String {
     String::from_utf8_lossy(path)
         .chars()
-        .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
+        .flat_map(|c| if c.is_control() || hides(c) { c.escape_default().collect() } else { vec![c] })
         .collect()
 }

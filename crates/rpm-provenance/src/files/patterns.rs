@@ -8,16 +8,30 @@ use super::glob;
 pub(super) struct Pattern {
     pub path: &'static str,
     pub reason: &'static str,
+    /// How its content begins, one of these; empty for texts and formats without a mark.
+    pub begins: &'static [&'static [u8]],
 }
 
 const fn made(path: &'static str, reason: &'static str) -> Pattern {
-    Pattern { path, reason }
+    Pattern { path, reason, begins: &[] }
 }
+
+const fn marked(path: &'static str, begins: &'static [&'static [u8]], reason: &'static str) -> Pattern {
+    Pattern { path, reason, begins }
+}
+
+/// ldconfig's caches, old and new, and the one of its own.
+const LDCONFIG: &[&[u8]] = &[b"ld.so-1.7.0", b"glibc-ld.so.cache1.1"];
+const AUX_CACHE: &[&[u8]] = &[b"glibc-ld.so.auxcache-"];
+const HWDB: &[&[u8]] = &[b"KSLPHHRH"];
+const CATALOG: &[&[u8]] = &[b"RHHHKSLP"];
+const LOCALES: &[&[u8]] = &[b"\x09\x01\x02\xde", b"\xde\x02\x01\x09"];
+const GVARIANT: &[&[u8]] = &[b"GVariant", b"raVGtnai"];
 
 /// Known patterns. The rpmdb is read and proven by itself, whatever its path.
 pub(super) const PATTERNS: &[Pattern] = &[
-    made("/etc/ld.so.cache", "ldconfig: cache of shared objects"),
-    made("/var/cache/ldconfig/aux-cache", "ldconfig: cache of shared objects"),
+    marked("/etc/ld.so.cache", LDCONFIG, "ldconfig: cache of shared objects"),
+    marked("/var/cache/ldconfig/aux-cache", AUX_CACHE, "ldconfig: cache of shared objects"),
     made("/var/lib/rpm/**", "rpm: the database, proven by itself"),
     made("/usr/lib/sysimage/rpm/**", "rpm: the database, proven by itself"),
     made("/usr/share/rpm/**", "rpm: the database, proven by itself"),
@@ -54,26 +68,30 @@ pub(super) const PATTERNS: &[Pattern] = &[
     made("/var/lib/dpkg/alternatives/*", "update-alternatives: state"),
     made("/var/log/alternatives.log", "alternatives: log"),
     made("/etc/machine-id", "systemd: identity of the machine"),
-    made("/var/lib/systemd/catalog/database", "journalctl: index of message catalogues"),
-    made("/etc/udev/hwdb.bin", "systemd-hwdb: compiled database"),
-    made("/usr/lib/udev/hwdb.bin", "systemd-hwdb: compiled database"),
+    marked("/var/lib/systemd/catalog/database", CATALOG, "journalctl: index of message catalogues"),
+    marked("/etc/udev/hwdb.bin", HWDB, "systemd-hwdb: compiled database"),
+    marked("/usr/lib/udev/hwdb.bin", HWDB, "systemd-hwdb: compiled database"),
     made("/usr/share/mime/**", "update-mime-database: compiled database"),
     made("/usr/share/applications/mimeinfo.cache", "update-desktop-database: cache"),
     made("/usr/share/icons/*/icon-theme.cache", "gtk-update-icon-cache: cache"),
-    made("/usr/share/glib-2.0/schemas/gschemas.compiled", "glib-compile-schemas: compiled schemas"),
+    marked("/usr/share/glib-2.0/schemas/gschemas.compiled", GVARIANT, "glib-compile-schemas: compiled schemas"),
     made("/usr/lib*/gio/modules/giomodule.cache", "gio-querymodules: cache"),
     made("/usr/lib*/gdk-pixbuf-2.0/*/loaders.cache", "gdk-pixbuf-query-loaders: cache"),
     made("/var/cache/fontconfig/**", "fc-cache: cache"),
     made("/var/cache/man/**", "mandb: index"),
     made("/usr/share/info/dir", "install-info: index"),
     made("/etc/pki/ca-trust/extracted/**", "update-ca-trust: extracted certificates"),
-    made("/usr/lib/locale/locale-archive", "build-locale-archive: compiled locales"),
+    marked("/usr/lib/locale/locale-archive", LOCALES, "build-locale-archive: compiled locales"),
     made("/var/lib/selinux/**", "semodule: compiled policy"),
     made("/etc/selinux/*/policy/**", "semodule: compiled policy"),
     made("/root/.cache/**", "a program's cache"),
 ];
 
-/// Why a path is known.
-pub(super) fn reason(path: &[u8]) -> Option<&'static str> {
-    PATTERNS.iter().find(|p| glob::matches(p.path.as_bytes(), path)).map(|p| p.reason)
+/// Bytes of a file that [`reason`] needs to see.
+pub(super) const HEAD: usize = 32;
+
+/// Why a path is known; `head` are the file's first bytes.
+pub(super) fn reason(path: &[u8], head: &[u8]) -> Option<&'static str> {
+    let fits = |p: &&Pattern| p.begins.is_empty() || p.begins.iter().any(|mark| head.starts_with(mark));
+    PATTERNS.iter().filter(|p| glob::matches(p.path.as_bytes(), path)).find(fits).map(|p| p.reason)
 }

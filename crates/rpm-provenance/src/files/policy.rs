@@ -187,9 +187,12 @@ fn detail(record: &Record, account: &FileAccount) -> String {
             text.to_owned()
         })
     };
-    match owner.or_else(|| record.source.clone()).or_else(instruction) {
-        Some(text) => format!(" ({text})"),
-        None => String::new(),
+    let place = owner.or_else(|| record.source.clone()).or_else(instruction);
+    // A packager who sees a data file among the programs must see why it is one.
+    let runs = record.runs.as_ref().map(ToString::to_string);
+    match [place, runs].into_iter().flatten().collect::<Vec<_>>().as_slice() {
+        [] => String::new(),
+        texts => format!(" ({})", texts.join("; ")),
     }
 }
 
@@ -282,6 +285,7 @@ impl std::fmt::Display for PackageFinding {
             PackageFinding::StillThere { package, files, example } => {
                 write!(f, "{package} was taken out of the rpmdb, but {files} of its files are still there ({example})")
             }
+            PackageFinding::OtherDatabase { path } => write!(f, "another rpmdb lies at {path}, and nothing in it is proven"),
         }
     }
 }
@@ -310,6 +314,7 @@ mod tests {
             path: path.into(),
             class,
             code,
+            runs: None,
             size: 1,
             kind: "file".into(),
             layer: Some(0),

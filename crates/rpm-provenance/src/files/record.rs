@@ -1,5 +1,6 @@
 //! What file accounting finds: classes, records, and findings about whole packages.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::Code;
@@ -94,16 +95,18 @@ pub struct Record {
     pub class: Class,
     /// Whether it can be run.
     pub code: Code,
+    /// Who runs it, where neither its first bytes nor its mode say so.
+    pub runs: Option<Cow<'static, str>>,
     /// Bytes of a regular file.
     pub size: u64,
     /// `file`, `directory`, `link`, or `device or socket`.
-    pub kind: std::borrow::Cow<'static, str>,
+    pub kind: Cow<'static, str>,
     /// Number of its layer, 0 is the topmost; `None` for what is gone.
     pub layer: Option<usize>,
     /// The package that owns the path.
     pub owner: Option<String>,
     /// `content`, `size`, `mode`, `target`, `type`.
-    pub differs: Vec<std::borrow::Cow<'static, str>>,
+    pub differs: Vec<Cow<'static, str>>,
     /// Where it is from: a path of the commit, a package, a stage, or the reason of a pattern.
     pub source: Option<String>,
     /// SHA-256 of what is altered or unexplained.
@@ -121,7 +124,7 @@ pub struct Privilege {
     pub owner: Option<String>,
 }
 
-/// The rpmdb and the files contradict each other about a whole package.
+/// The rpmdb and the files contradict each other.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "finding")]
 pub enum PackageFinding {
@@ -140,6 +143,11 @@ pub enum PackageFinding {
         files: usize,
         /// One of them.
         example: String,
+    },
+    /// A rpmdb lies where `rpm` does not look, so that nothing in it is proven.
+    OtherDatabase {
+        /// The file.
+        path: String,
     },
 }
 

@@ -36,6 +36,8 @@ pub const FILEMODES: u32 = 1030;
 pub const FILEDIGESTS: u32 = 1035;
 pub const FILELINKTOS: u32 = 1036;
 pub const FILEFLAGS: u32 = 1037;
+pub const FILEUSERNAME: u32 = 1039;
+pub const FILEGROUPNAME: u32 = 1040;
 pub const SOURCERPM: u32 = 1044;
 pub const FILEVERIFYFLAGS: u32 = 1045;
 /// Only source packages carry it.

@@ -8,7 +8,7 @@ use image_layers::MergedView;
 use super::{RpmDbError, RpmDbFormat};
 
 /// The directories distributions use: classic, Fedora ≥ 36 and SUSE, ostree images and their older places.
-const DIRECTORIES: [&str; 6] = [
+pub(crate) const DIRECTORIES: [&str; 6] = [
     "/var/lib/rpm",
     "/usr/lib/sysimage/rpm",
     "/usr/share/rpm",
@@ -20,6 +20,19 @@ const DIRECTORIES: [&str; 6] = [
 /// File names and what they hold.
 const FILES: [(&str, RpmDbFormat); 3] =
     [("rpmdb.sqlite", RpmDbFormat::Sqlite), ("Packages.db", RpmDbFormat::Ndb), ("Packages", RpmDbFormat::BdbHash)];
+
+/// Whether a file is a rpmdb, by its name and first bytes: those of SQLite, ndb (rpm's lib/backend/ndb) and Berkeley DB
+/// hash files of either byte order.
+pub(crate) fn is_database(name: &[u8], head: &[u8]) -> bool {
+    match FILES.iter().find(|(known, _)| known.as_bytes() == name) {
+        Some((_, RpmDbFormat::Sqlite)) => head.starts_with(b"SQLite format 3\0"),
+        Some((_, RpmDbFormat::Ndb)) => head.starts_with(b"RpmP"),
+        Some((_, RpmDbFormat::BdbHash)) => {
+            head.get(12..16).is_some_and(|magic| [[0x61, 0x15, 6, 0], [0, 6, 0x15, 0x61]].iter().any(|m| m == magic))
+        }
+        _ => false,
+    }
+}
 
 /// A database file found.
 #[derive(Debug)]

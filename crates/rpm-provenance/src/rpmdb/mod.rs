@@ -19,6 +19,7 @@ use crate::RpmIdent;
 use crate::files::PackageFiles;
 use crate::header::{Header, HeaderError, tag};
 pub use error::RpmDbError;
+pub(crate) use locate::{DIRECTORIES, is_database};
 
 /// The on-disk format of a rpmdb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

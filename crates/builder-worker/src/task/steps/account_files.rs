@@ -3,9 +3,9 @@
 use build_model::BoxedDiagnose;
 use dockerfile::{CopySource, InstructionKind};
 use image_build::BuiltImage;
-use image_layers::{LocalImage, MergedView, Store, UnpackLimits};
+use image_layers::{ContainerConfig, LocalImage, MergedView, Store, UnpackLimits};
 use rpm_provenance::files::{
-    self, Accounting, FileAccount, FileJudgement, LayerSource, NewLayer, PackageFiles, released_elsewhere,
+    self, Accounting, ConfigText, FileAccount, FileJudgement, LayerSource, NewLayer, PackageFiles, released_elsewhere,
 };
 use rpm_provenance::{RpmDb, Verdict, rpmdb};
 
@@ -53,10 +53,35 @@ pub fn account_files(
         parent: databases.parent.as_ref().map(|(_, files)| files.as_slice()).unwrap_or_default(),
         elsewhere: &elsewhere,
         commit: Some(&fetched.tree.root),
+        config: &config_texts(&built.image.config.config),
+        working_dir: &built.image.config.config.working_dir,
     })?;
     let now = super::rfc3339(super::now());
     let judgement = context.settings.policy.files.judge(&account, now.get(..10).unwrap_or_default());
     Ok((account, judgement))
+}
+
+/// What of the image's configuration is run: commands, and variables by which programs load code.
+fn config_texts(config: &ContainerConfig) -> Vec<ConfigText> {
+    let mut texts = Vec::new();
+    let mut add = |what: &str, words: &[String]| {
+        if !words.is_empty() {
+            texts.push(ConfigText { what: what.to_owned(), words: words.to_vec() });
+        }
+    };
+    add("ENTRYPOINT", config.entrypoint.as_deref().unwrap_or_default());
+    add("CMD", config.cmd.as_deref().unwrap_or_default());
+    add("SHELL", config.shell.as_deref().unwrap_or_default());
+    add("HEALTHCHECK", config.healthcheck.as_ref().and_then(|check| check.test.get(1..)).unwrap_or_default());
+    for trigger in &config.on_build {
+        add("ONBUILD", std::slice::from_ref(trigger));
+    }
+    for (name, value) in config.env.iter().filter_map(|variable| variable.split_once('=')) {
+        if ConfigText::is_run(name) {
+            add(&format!("ENV {name}"), &[value.to_owned()]);
+        }
+    }
+    texts
 }
 
 /// The files of another image's packages. A rpmdb that cannot be read explains nothing.

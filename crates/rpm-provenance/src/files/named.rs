@@ -1,0 +1,117 @@
+//! Files that the image's configuration runs: `ENTRYPOINT ["sh", "/srv/notes.txt"]` makes a program of a text.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+
+use super::tree::Tree;
+
+/// A command or a variable of the image's configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigText {
+    /// What it is called in a Dockerfile: `ENTRYPOINT`, `CMD`, `HEALTHCHECK`, `ENV BASH_ENV`.
+    pub what: String,
+    /// Its words; one for a variable.
+    pub words: Vec<String>,
+}
+
+/// Programs that run the file they are given.
+const INTERPRETERS: [&str; 26] = [
+    "sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "env", "exec", "nohup", "setsid", "timeout", "nice", "source", ".",
+    "python", "perl", "ruby", "node", "lua", "php", "java", "awk", "gawk", "tclsh", "make",
+];
+/// Variables by which programs load code.
+const VARIABLES: [&str; 18] = [
+    "BASH_ENV",
+    "ENV",
+    "LD_PRELOAD",
+    "LD_AUDIT",
+    "PYTHONSTARTUP",
+    "PYTHONPATH",
+    "PERL5OPT",
+    "PERL5LIB",
+    "RUBYOPT",
+    "NODE_OPTIONS",
+    "JAVA_TOOL_OPTIONS",
+    "JDK_JAVA_OPTIONS",
+    "CLASSPATH",
+    "PROMPT_COMMAND",
+    "GCONV_PATH",
+    "OPENSSL_CONF",
+    "GIT_SSH_COMMAND",
+    "LESSOPEN",
+];
+
+impl ConfigText {
+    /// Whether a variable can make a program load code.
+    pub fn is_run(variable: &str) -> bool {
+        VARIABLES.contains(&variable)
+    }
+
+    /// Words that may be paths of files it runs.
+    fn candidates(&self) -> Vec<&str> {
+        let is_variable = self.what.starts_with("ENV ");
+        let mut found = Vec::new();
+        let mut runs_next = true;
+        for word in self.words.iter().flat_map(|word| word.split(|c: char| c.is_whitespace() || "'\"`;&|()<>{}=:,".contains(c))) {
+            if word.is_empty() {
+                continue;
+            }
+            if is_variable || runs_next {
+                found.push(word);
+            }
+            // An interpreter's options may stand before its file; a file it has run takes the rest as arguments, but in
+            // a shell's text any word can begin another command.
+            runs_next = is_interpreter(word) || (runs_next && word.starts_with('-')) || self.is_shell_text();
+        }
+        found
+    }
+
+    fn is_shell_text(&self) -> bool {
+        self.words.iter().any(|word| word.contains(char::is_whitespace))
+    }
+}
+
+fn is_interpreter(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+    INTERPRETERS.contains(&name) || INTERPRETERS.contains(&bare)
+}
+
+/// The files by canonical path, each with what runs it.
+pub(super) fn files(texts: &[ConfigText], dir: &str, tree: &mut Tree) -> Result<HashMap<Vec<u8>, String>, (PathBuf, io::Error)> {
+    let mut found = HashMap::new();
+    for text in texts {
+        for word in text.candidates() {
+            let path = if word.starts_with('/') { word.to_owned() } else { format!("{dir}/{word}") };
+            let place = tree.canonical_dir(path.as_bytes())?;
+            found.entry(place.to_vec()).or_insert_with(|| format!("{} runs it", text.what));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn candidates(words: &[&str]) -> Vec<String> {
+        let text = ConfigText { what: "ENTRYPOINT".into(), words: words.iter().map(|w| (*w).to_owned()).collect() };
+        text.candidates().into_iter().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_command_and_what_an_interpreter_is_given_are_run_and_other_arguments_are_not() {
+        assert_eq!(candidates(&["nginx", "-c", "/etc/app.conf"]), ["nginx"]);
+        assert_eq!(candidates(&["/usr/bin/sh", "/srv/notes.txt", "/srv/data"]), ["/usr/bin/sh", "/srv/notes.txt"]);
+        assert_eq!(candidates(&["python3.11", "-I", "app"]), ["python3.11", "-I", "app"]);
+        assert!(candidates(&["/bin/sh", "-c", "cd /srv && . ./notes"]).contains(&"./notes".to_owned()));
+    }
+
+    #[test]
+    fn a_variable_that_loads_code_names_all_its_files() {
+        let text = ConfigText { what: "ENV LD_PRELOAD".into(), words: vec!["/srv/a:/srv/b".into()] };
+        assert_eq!(text.candidates(), ["/srv/a", "/srv/b"]);
+        assert!(ConfigText::is_run("LD_PRELOAD") && !ConfigText::is_run("LANG"));
+    }
+}
