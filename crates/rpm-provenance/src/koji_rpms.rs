@@ -96,11 +96,27 @@ impl Diagnose for LookupError {
     }
 }
 
+/// A signature that Koji recorded for an RPM: one row of `queryRPMSigs`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+pub struct KnownSignature {
+    /// Key id, 8 hex digits; empty for the unsigned copy.
+    pub sigkey: String,
+    /// MD5 of the signature header.
+    pub sighash: String,
+}
+
 /// Who knows Koji's RPMs.
 pub trait KojiRpms: Send + Sync {
     /// Looks up RPMs by name-version-release.arch, internal ones preferred; one answer per question, in order,
     /// `None` for unknown ones.
     fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>>;
+
+    /// The signatures recorded for RPMs, by Koji's ids; one list per question, in order. Asked only where a site allows
+    /// certain keys. Without an implementation there are none, and nothing counts as signed.
+    fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
+        let none = vec![Vec::new(); rpm_ids.len()];
+        Box::pin(async move { Ok(none) })
+    }
 }
 
 /// RPMs per question: one `multiCall` of the hub is one transaction.

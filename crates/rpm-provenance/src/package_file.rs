@@ -14,6 +14,8 @@ use crate::header::{Header, HeaderError, MAX_DATA, MAX_ENTRIES, MAX_SIGNATURE_DA
 const LEAD: usize = 96;
 const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 const HEADER_MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 0x01];
+/// The magic with the four reserved bytes, which rpm writes as zeros.
+const SIGNATURE_INTRO: [u8; 8] = [0x8e, 0xad, 0xe8, 0x01, 0, 0, 0, 0];
 
 /// What the headers of a package file say.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct PackageHeader {
     pub lead_version: u8,
     /// Declared SHA-256 of the compressed payload, hex.
     pub payload_sha256: Option<String>,
+    /// MD5 of the signature header with its padding: Koji's `sighash`.
+    pub sighash: String,
     /// MD5 so far: over the main header as it stands in the file.
     md5: Md5,
 }
@@ -58,9 +62,14 @@ fn read_headers(reader: &mut impl Read) -> Result<(PackageHeader, Header), Heade
     let signatures = read_blob(reader, "signature header", MAX_SIGNATURE_DATA)?;
     let signatures_size = signatures.len() as u64 + 8;
     let padding = (8 - signatures_size % 8) % 8;
+    // as koji.rip_rpm_sighdr takes it out: 8 bytes of magic, the header, the padding
+    let mut sighash = Md5::new();
+    sighash.update(SIGNATURE_INTRO);
+    sighash.update(&signatures);
     let mut pad = [0; 8];
     for slot in pad.iter_mut().take(padding as usize) {
         reader.read_exact(std::slice::from_mut(slot)).map_err(|source| HeaderError::Read { part: "signature header", source })?;
+        sighash.update([*slot]);
     }
     let blob = read_blob(reader, "header", MAX_DATA)?;
     let main_size = blob.len() as u64 + 8;
@@ -92,6 +101,7 @@ fn read_headers(reader: &mut impl Read) -> Result<(PackageHeader, Header), Heade
         payload_offset: LEAD as u64 + signatures_size + padding + main_size,
         lead_version: lead[4],
         payload_sha256,
+        sighash: hex(&sighash.finalize()),
         md5,
     };
     Ok((header, main))

@@ -82,6 +82,7 @@ fn request(verdict: &Verdict) -> Value {
         "evidence": verdict.evidence,
         "nvra": verdict.nvra.as_ref().map(ToString::to_string),
         "checksum": verdict.checksum,
+        "step": verdict.step,
         "requests": verdict.requests,
         "remedy": verdict.remedy,
     })

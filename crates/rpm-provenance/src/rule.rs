@@ -28,6 +28,12 @@ pub enum Rule {
     Draft,
     /// The build was deleted.
     DeletedBuild,
+    /// It carries no signature, and the site allows only certain keys.
+    Unsigned,
+    /// It is not signed by a key the site allows, or not as Koji recorded it.
+    WrongKey,
+    /// The site does not allow this package in images.
+    BlockedPackage,
     /// The RPM's own digests do not hold, or its header is damaged.
     BrokenRpm,
     /// The RPM inside is not the one the repository metadata names.
@@ -44,6 +50,8 @@ pub enum Rule {
     HostNotAllowed,
     /// Neither GET nor HEAD.
     MethodNotAllowed,
+    /// Not a request at all: another protocol, or one that is too long.
+    MalformedRequest,
     /// No such repository or file; nothing was refused, there is nothing.
     NotFound,
     /// The repository's server failed.
@@ -74,6 +82,9 @@ impl Rule {
             Rule::External => "external",
             Rule::Draft => "draft",
             Rule::DeletedBuild => "deleted-build",
+            Rule::Unsigned => "unsigned",
+            Rule::WrongKey => "wrong-key",
+            Rule::BlockedPackage => "blocked-package",
             Rule::BrokenRpm => "broken-rpm",
             Rule::NameDiffers => "name-differs",
             Rule::ChecksumDiffers => "checksum-differs",
@@ -82,6 +93,7 @@ impl Rule {
             Rule::PathEscapes => "path-escapes",
             Rule::HostNotAllowed => "host-not-allowed",
             Rule::MethodNotAllowed => "method-not-allowed",
+            Rule::MalformedRequest => "malformed-request",
             Rule::NotFound => "not-found",
             Rule::UpstreamFailed => "upstream-failed",
             Rule::LookupFailed => "lookup-failed",
@@ -118,13 +130,15 @@ impl Rule {
             Rule::External => "build the package in this Koji instead of taking it from an external repository",
             Rule::Draft => "promote the draft build in Koji, then build the image again",
             Rule::DeletedBuild => "its build was deleted from Koji; take another version",
+            Rule::Unsigned | Rule::WrongKey => "wait until the build is signed, or offer the signed copies in the content source",
+            Rule::BlockedPackage => "leave the package out, or ask the site's administrators",
             Rule::BrokenRpm => "the file is damaged or was edited; offer Koji's own file in the content source",
             Rule::NameDiffers | Rule::ChecksumDiffers => "the repository's metadata does not fit its files; have it regenerated",
             Rule::MetadataChanged => "the repository changed during the build; build again",
             Rule::NotListed => "ask for packages by name, through dnf; only files the repository lists are handed out",
             Rule::PathEscapes => "the repository's metadata or the request holds a path with `..`; correct it",
             Rule::HostNotAllowed => "a build reaches only the content sources of its target; package what is needed as an RPM",
-            Rule::MethodNotAllowed => "the gate only hands out files",
+            Rule::MethodNotAllowed | Rule::MalformedRequest => "the gate only hands out files, over HTTP",
             Rule::UpstreamFailed => "the content source's server did not answer; tell the site's administrators",
             Rule::LookupFailed => "the hub did not answer; build again later",
             Rule::CacheFailed => "the builder's disk failed; tell the site's administrators",

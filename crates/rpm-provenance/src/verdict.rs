@@ -4,6 +4,21 @@ use build_model::Nvra;
 
 use crate::Rule;
 
+/// The RUN step that asked.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct BuildStep {
+    /// Line of the Dockerfile the instruction begins at.
+    pub line: u32,
+    /// The instruction's first line.
+    pub instruction: String,
+}
+
+impl std::fmt::Display for BuildStep {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "line {}: {}", self.line, self.instruction)
+    }
+}
+
 /// What became of one request.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Verdict {
@@ -35,6 +50,9 @@ pub struct Verdict {
     pub rpm_id: Option<i64>,
     /// What to do about a refusal.
     pub remedy: Option<String>,
+    /// Which RUN asked; `None` outside of any.
+    #[serde(default)]
+    pub step: Option<BuildStep>,
     /// How many equal requests this line stands for (released metadata only).
     pub requests: u32,
 }
@@ -58,8 +76,15 @@ impl Verdict {
             sigmd5: None,
             rpm_id: None,
             remedy: rule.remedy().map(str::to_owned),
+            step: None,
             requests: 1,
         }
+    }
+
+    /// Takes back what was said: another rule, another evidence.
+    pub(crate) fn turn_into(&mut self, rule: Rule, evidence: String) {
+        (self.rule, self.released, self.evidence) = (rule, rule.releases(), evidence);
+        self.remedy = rule.remedy().map(str::to_owned);
     }
 
     /// Whether something was kept out. A file that does not exist is neither released nor refused.

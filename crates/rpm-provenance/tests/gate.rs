@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::header::{HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
-use rpm_provenance::{ContentSource, Gate, GateError, GateOptions, KnownRpm, KojiRpms, Rule};
+use rpm_provenance::{ContentSource, Gate, GateError, GateOptions, HttpClients, KnownRpm, KojiRpms, ReleasePolicy, Rule};
 use support::{MapKoji, Recipe, SigningKey, createrepo, ident, known, rpmbuild, run};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -31,14 +31,25 @@ fn source(base: &Path) -> ContentSource {
         base_url: format!("file://{}", base.display()),
         repomd_sha256: None,
         gpgkeys: Vec::new(),
+        confined: false,
+    }
+}
+
+fn options(sources: Vec<ContentSource>, cache: &Path, koji: Option<Arc<dyn KojiRpms>>) -> GateOptions {
+    GateOptions {
+        sources,
+        cache_dir: cache.to_owned(),
+        cache_limit: None,
+        lookup: koji,
+        policy: ReleasePolicy::default(),
+        http: HttpClients::new().unwrap(),
     }
 }
 
 async fn start(sources: Vec<ContentSource>, cache: &Path, koji: Option<Arc<dyn KojiRpms>>) -> Result<(Gate, u16), GateError> {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
-    let options = GateOptions { sources, cache_dir: cache.to_owned(), lookup: koji, http: client() };
-    Ok((Gate::start(vec![listener], options).await?, port))
+    Ok((Gate::start(vec![listener], options(sources, cache, koji)).await?, port))
 }
 
 impl World {
@@ -497,14 +508,15 @@ async fn dnf_reads_the_repo_files_and_downloads_through_the_gate() {
     let with_key = ContentSource { gpgkeys: vec![armoured], ..source(&world.repo()) };
     let (gate, port) = start(vec![with_key], &world.cache(), Some(Arc::new(MapKoji::with(&[&rpm])))).await.unwrap();
     (world.gate, world.port) = (Some(gate), port);
-    let image =
-        |path: &str| (path == "/etc/dnf/dnf.conf").then(|| "[main]\ninstallonly_limit=3\nreposdir=/elsewhere\n".to_owned());
     let root = world.dir.path().join("root");
-    for (path, text) in world.gate().repo_files(port, &image) {
+    for (path, text) in world.gate().repo_files(port) {
         let file = root.join(path.trim_start_matches('/'));
         std::fs::create_dir_all(file.parent().unwrap()).unwrap();
         std::fs::write(&file, text).unwrap();
     }
+    // as the image has it: a proxy of its maker's network
+    std::fs::create_dir_all(root.join("etc/dnf")).unwrap();
+    std::fs::write(root.join("etc/dnf/dnf.conf"), "[main]\ninstallonly_limit=3\nproxy=http://proxy.example.org:3128\n").unwrap();
     let repo_file = root.join("etc/yum.repos.d/koji.repo");
     let text = std::fs::read_to_string(&repo_file).unwrap();
     assert!(text.contains("gpgcheck=1\ngpgkey=file:///etc/yum.repos.d/koji.0.gpgkey"), "{text}");
@@ -513,7 +525,7 @@ async fn dnf_reads_the_repo_files_and_downloads_through_the_gate() {
     let to = world.dir.path().join("downloaded");
     let dnf = |package: &str| {
         let mut command = tokio::process::Command::new("dnf");
-        command.env("http_proxy", "http://proxy.example.org:1").arg("-qy").arg("--installroot").arg(&root);
+        command.env("http_proxy", world.url("/")).arg("-qy").arg("--installroot").arg(&root);
         command.args(["--releasever=1", "install", "--downloadonly", "--downloaddir"]).arg(&to).arg(package);
         command
     };
@@ -524,6 +536,8 @@ async fn dnf_reads_the_repo_files_and_downloads_through_the_gate() {
     assert!(!dnf("foreign").output().await.unwrap().status.success());
     assert_eq!(world.gate().refusals_since(before)[0].rule, Rule::UnknownToKoji);
 
+    // where the image has no proxy of its own, the environment's is the gate, which knows what to say
+    std::fs::write(root.join("etc/dnf/dnf.conf"), "[main]\n").unwrap();
     let before = world.gate().verdict_count();
     let elsewhere = dnf("web").arg("--repofrompath=mine,http://mirror.example.org/repo").output().await.unwrap();
     assert!(!elsewhere.status.success());

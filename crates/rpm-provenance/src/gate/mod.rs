@@ -1,23 +1,18 @@
 //! The RPM gate: the one network peer of a build step. It hands out pinned repository metadata, and RPMs that Koji
 //! has by digest; everything else is refused, with a verdict that says why (design §5).
 //!
-//! A request's way: `server` (sockets, limits) → `request` (which file, may it) → `release` (fetch, verify, ask Koji)
-//! → `response` (ranges, validators). Started by the worker before the first RUN, stopped after the last.
+//! A request's way: `server`, `http1` (sockets, limits) → `request` (which file, may it) → `release` (fetch, verify, ask
+//! Koji) → `response` (ranges, validators). Started by the worker before the first RUN, stopped after the last.
 
 mod cache;
-mod checksum;
-mod decompress;
-mod location;
-mod primary;
+mod http1;
 mod release;
 mod repo_files;
-mod repomd;
 mod request;
 mod response;
 mod server;
 mod source;
 mod upstream;
-mod xml;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,12 +21,14 @@ use build_model::{Blame, Diagnose};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+pub use cache::Session;
 pub(crate) use cache::cached_file;
+pub use repo_files::{MAIN_CONFS, OTHER_REPO_DIRS, REPO_DIR, without_repositories};
 pub use source::{ContentSource, Pin};
-pub use upstream::FetchError;
+pub use upstream::{FetchError, HttpClients};
 
 use crate::verdict::VerdictLog;
-use crate::{KojiRpms, Verdict};
+use crate::{BuildStep, KojiRpms, ReleasePolicy, Verdict};
 use cache::FileCache;
 use release::Releases;
 use request::Shared;
@@ -40,14 +37,17 @@ use request::Shared;
 pub struct GateOptions {
     /// The content sources, in the order dnf is to see them.
     pub sources: Vec<ContentSource>,
-    /// Directory of the file cache, shared by all builds of a worker. Made where needed, never emptied here.
+    /// Directory of the file cache, shared by all builds of a worker. Made where needed.
     pub cache_dir: PathBuf,
+    /// Bytes the cache may have; what was not used for longest goes, unless a running build used it. `None`: no limit.
+    pub cache_limit: Option<u64>,
     /// Who knows Koji's RPMs. `None` releases RPMs by repository checksum alone (`containerbuild build` without a
     /// hub); their verdicts then say `not-checked`.
     pub lookup: Option<Arc<dyn KojiRpms>>,
-    /// For `http://` and `https://` sources. Build it with `.no_gzip()`, or a server that labels `.gz` files with a
-    /// content encoding would have them unpacked on the way.
-    pub http: reqwest::Client,
+    /// What the site asks of RPMs besides.
+    pub policy: ReleasePolicy,
+    /// For `http://` and `https://` sources.
+    pub http: HttpClients,
 }
 
 /// Why a gate cannot be started.
@@ -68,7 +68,7 @@ pub enum GateError {
         name: String,
         /// Why.
         #[source]
-        source: FetchError,
+        source: Arc<FetchError>,
     },
     /// It is not what the build was pinned to.
     #[error("content source `{name}` has repomd.xml sha256:{found}, but the build is pinned to sha256:{wanted}")]
@@ -135,6 +135,8 @@ pub struct Gate {
     shared: Arc<Shared>,
     stop: watch::Sender<bool>,
     loops: JoinSet<()>,
+    session: Arc<Session>,
+    cache_limit: Option<u64>,
 }
 
 impl Gate {
@@ -144,6 +146,8 @@ impl Gate {
     /// When a source cannot be pinned; nothing is served then. Leaves verified files in the cache.
     pub async fn start(listeners: Vec<std::net::TcpListener>, options: GateOptions) -> Result<Self, GateError> {
         let cache = Arc::new(FileCache::open(&options.cache_dir).map_err(GateError::Cache)?);
+        let session = Arc::new(Session::begin(&options.cache_dir).map_err(GateError::Cache)?);
+        make_room(&options.cache_dir, options.cache_limit).await;
         let mut sources = Vec::new();
         for source in &options.sources {
             if options.sources.iter().filter(|s| s.name == source.name).count() > 1 {
@@ -153,8 +157,15 @@ impl Gate {
             tracing::info!(source = source.name, repomd = pinned.pin.repomd_sha256, packages = pinned.pin.packages, "pinned");
             sources.push(pinned);
         }
-        let releases = Releases::new(cache.clone(), options.lookup);
-        let shared = Arc::new(Shared { sources, cache, releases, log: Mutex::new(VerdictLog::default()) });
+        let releases = Releases::new(cache.clone(), options.lookup, options.policy);
+        let shared = Arc::new(Shared {
+            sources,
+            cache,
+            releases,
+            log: Mutex::new(VerdictLog::default()),
+            step: Mutex::default(),
+            open: watch::Sender::new(0),
+        });
         let (stop, stopped) = watch::channel(false);
         let mut loops = JoinSet::new();
         for listener in listeners {
@@ -162,7 +173,7 @@ impl Gate {
             let listener = tokio::net::TcpListener::from_std(listener).map_err(GateError::Listener)?;
             loops.spawn(server::serve(listener, shared.clone(), stopped.clone()));
         }
-        Ok(Gate { shared, stop, loops })
+        Ok(Gate { shared, stop, loops, session, cache_limit: options.cache_limit })
     }
 
     fn log<T>(&self, read: impl FnOnce(&VerdictLog) -> T) -> T {
@@ -179,6 +190,28 @@ impl Gate {
         self.log(|log| log.all().len())
     }
 
+    /// Names the RUN that the next verdicts belong to.
+    pub fn set_step(&self, step: Option<BuildStep>) {
+        *self.shared.step.lock().unwrap_or_else(PoisonError::into_inner) = step;
+    }
+
+    /// Waits until every request so far has its verdict: a file that was released by its headers may turn out to be
+    /// another one at its end. Called after a RUN, before [`Gate::refusals_since`].
+    pub async fn settle(&self) {
+        // The sender is part of `self`, so there is no error.
+        let _ = self.shared.open.subscribe().wait_for(|open| *open == 0).await;
+    }
+
+    /// Keeps what this build used in the cache, for readers of it after the gate ([`crate::files::released_elsewhere`]).
+    pub fn session(&self) -> Arc<Session> {
+        self.session.clone()
+    }
+
+    /// The verdicts after the first `n`.
+    pub fn verdicts_since(&self, n: usize) -> Vec<Verdict> {
+        self.log(|log| log.all().get(n..).unwrap_or_default().to_vec())
+    }
+
     /// What was refused after the first `n` verdicts. A file that does not exist is not a refusal.
     pub fn refusals_since(&self, n: usize) -> Vec<Verdict> {
         self.log(|log| log.refusals_since(n))
@@ -189,18 +222,51 @@ impl Gate {
         self.shared.sources.iter().map(|s| s.pin.clone()).collect()
     }
 
-    /// The files to mount into the sandbox: path in the image, and text.
+    /// The repositories' definitions and keys: path in the image below [`REPO_DIR`], and text. Meant to be mounted as a
+    /// directory over the image's own.
+    pub fn repo_files(&self, port: u16) -> Vec<(String, String)> {
+        repo_files::repo_files(&self.shared.sources, port)
+    }
+
+    /// The package managers' caches kept under a key, if there are any. See docs/adr/0007-solver-caches.md.
+    pub fn solver_cache(&self, key: &str) -> Option<PathBuf> {
+        self.shared.cache.solver_cache(key)
+    }
+
+    /// A directory beside them, to make new ones in.
     ///
-    /// `/etc/yum.repos.d/koji.repo` (and the keys beside it) are meant to be mounted as a directory over the image's
-    /// own; the others are single files. `image_file` reads a file of the image, so that the image's own dnf options
-    /// stay in force (`tsflags`, `install_weak_deps`, …) except for those that say where packages come from.
-    pub fn repo_files(&self, port: u16, image_file: &dyn Fn(&str) -> Option<String>) -> Vec<(String, String)> {
-        repo_files::repo_files(&self.shared.sources, port, image_file)
+    /// # Errors
+    /// The system's.
+    pub fn solver_scratch(&self) -> std::io::Result<tempfile::TempDir> {
+        self.shared.cache.solver_scratch()
+    }
+
+    /// Keeps caches that were made in a [`Gate::solver_scratch`]; `None` when there is no file among them.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn keep_solver_cache(&self, key: &str, made: &std::path::Path) -> std::io::Result<Option<PathBuf>> {
+        self.shared.cache.keep_solver_cache(key, made)
     }
 
     /// Stops accepting, and waits up to two seconds for answers under way.
     pub async fn stop(mut self) {
         let _ = self.stop.send(true);
         while self.loops.join_next().await.is_some() {}
+        make_room(self.shared.cache.root(), self.cache_limit).await;
+    }
+}
+
+/// Brings the cache below its limit. A cache that is too large is no reason to fail a build.
+async fn make_room(root: &std::path::Path, limit: Option<u64>) {
+    let Some(limit) = limit else { return };
+    let root = root.to_owned();
+    match tokio::task::spawn_blocking(move || cache::evict(&root, limit)).await {
+        Ok(Ok(evicted)) if evicted.removed > 0 => {
+            tracing::info!(before = evicted.before, removed = evicted.removed, limit, "evicted from the gate's cache");
+        }
+        Ok(Ok(_)) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "cannot evict from the gate's cache"),
+        Err(error) => tracing::warn!(%error, "cannot evict from the gate's cache"),
     }
 }

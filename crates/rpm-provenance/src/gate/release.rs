@@ -1,22 +1,28 @@
-//! The decision about one RPM: fetched, checksum verified, digests recomputed, Koji asked. Made once per file and gate.
+//! The decision about one RPM, made once per file and build.
+//!
+//! The headers come first in the file, and Koji knows the digest of the main header: so Koji is asked, and the file
+//! released or refused, before the payload is here (docs/adr/0006-streaming-behind-the-verdict.md). The payload is
+//! verified while it comes; until then the client lacks the last byte.
 
 use std::collections::HashMap;
 use std::io::BufReader;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, oneshot, watch};
 
-use super::cache::FileCache;
-use super::primary::Offered;
+use super::cache::{CachedFile, Download, Fetched, FileCache, Note};
+use super::response::Verified;
 use super::source::PinnedSource;
 use super::upstream::FetchError;
 use crate::koji_rpms::lookup_all;
+use crate::repodata::{Checksum, Offered};
 use crate::rule::judge;
-use crate::{HeaderError, KojiRpms, RpmIdent, Rule, package_file};
+use crate::{HeaderError, KojiRpms, LookupError, ReleasePolicy, RpmIdent, Rule, package_file};
 
 /// Largest RPM without a size in the metadata.
 const MAX_RPM: u64 = 16 << 30;
+/// Smaller files are answered when they are whole: a refusal then has a status and a text instead of a broken connection.
+pub(super) const STREAMED_ABOVE: u64 = 1 << 20;
 
 /// What was decided about an RPM file.
 #[derive(Debug, Clone)]
@@ -25,89 +31,237 @@ pub(super) struct Decision {
     pub evidence: String,
     pub ident: Option<RpmIdent>,
     pub rpm_id: Option<i64>,
-    /// The verified file in the cache.
-    pub file: PathBuf,
 }
 
-/// A failure that says nothing about the RPM; the next request tries again.
+/// A failure that says nothing about the RPM, or a file that is not the one promised; the next request tries again.
 #[derive(Debug, Clone)]
 pub(super) struct Unanswered {
     pub rule: Rule,
     pub evidence: String,
 }
 
-type Cell = Arc<OnceCell<Decision>>;
+/// A decision, and where the file is.
+pub(super) struct Examined {
+    pub decision: Decision,
+    pub source: Source,
+}
+
+/// Where a decided file is read from.
+pub(super) enum Source {
+    Whole(CachedFile),
+    Running { download: Arc<Download>, verified: watch::Receiver<Verified>, outcome: watch::Receiver<Option<Outcome>> },
+}
+
+/// What became of a payload.
+pub(super) type Outcome = Result<CachedFile, Unanswered>;
+
+impl Examined {
+    /// The file when it is verified to its end; `Err` when it turned out not to be what was promised.
+    pub async fn outcome(&self) -> Outcome {
+        match &self.source {
+            Source::Whole(file) => Ok(file.clone()),
+            Source::Running { outcome, .. } => wait_for(outcome.clone()).await,
+        }
+    }
+
+    fn has_failed(&self) -> bool {
+        matches!(&self.source, Source::Running { outcome, .. } if matches!(&*outcome.borrow(), Some(Err(_))))
+    }
+}
+
+async fn wait_for(mut outcome: watch::Receiver<Option<Outcome>>) -> Outcome {
+    let gone = || Unanswered { rule: Rule::CacheFailed, evidence: "the verification ended without a result".to_owned() };
+    let known = outcome.wait_for(Option::is_some).await.map_err(|_| gone())?;
+    known.clone().unwrap_or_else(|| Err(gone()))
+}
+
+/// What is remembered of an RPM file whose payload was verified.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+struct CheckedRpm {
+    ident: RpmIdent,
+    sighash: String,
+}
+
+type Cell = Arc<OnceCell<Arc<Examined>>>;
 
 pub(super) struct Releases {
     cache: Arc<FileCache>,
     /// `None` for builds without a hub.
     koji: Option<Arc<dyn KojiRpms>>,
+    policy: ReleasePolicy,
     decided: Mutex<HashMap<String, Cell>>,
 }
 
 impl Releases {
-    pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>) -> Self {
-        Releases { cache, koji, decided: Mutex::default() }
+    pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>, policy: ReleasePolicy) -> Self {
+        Releases { cache, koji, policy, decided: Mutex::default() }
     }
 
     /// The decision about a listed RPM; concurrent requests for it wait for one.
-    pub async fn decide(&self, source: &PinnedSource, location: &str, offered: &Offered) -> Result<Decision, Unanswered> {
+    pub async fn decide(&self, source: &PinnedSource, location: &str, offered: &Offered) -> Result<Arc<Examined>, Unanswered> {
+        // The name is part of the key: the same bytes listed under another name are another question.
+        let key = format!("{} {}", offered.checksum, offered.nvra);
         let cell = {
-            // The name is part of the key: the same bytes listed under another name are another question.
-            let key = format!("{} {}", offered.checksum, offered.nvra);
-            self.decided.lock().unwrap_or_else(PoisonError::into_inner).entry(key).or_default().clone()
+            let mut decided = self.decided.lock().unwrap_or_else(PoisonError::into_inner);
+            let cell = decided.entry(key).or_default();
+            // What broke off on the way is fetched anew for the next who asks.
+            if cell.get().is_some_and(|e| e.has_failed()) {
+                *cell = Cell::default();
+            }
+            cell.clone()
         };
         cell.get_or_try_init(|| self.examine(source, location, offered)).await.cloned()
     }
 
-    async fn examine(&self, source: &PinnedSource, location: &str, offered: &Offered) -> Result<Decision, Unanswered> {
-        let fetched = self.cache.fetch(&source.upstream, location, &offered.checksum, offered.size, MAX_RPM).await;
-        let file = fetched.map_err(|e| {
-            let rule = match &e {
-                FetchError::ChecksumDiffers { .. } | FetchError::TooLarge { .. } => Rule::ChecksumDiffers,
-                FetchError::Cache { .. } => Rule::CacheFailed,
-                _ => Rule::UpstreamFailed,
-            };
-            Unanswered { rule, evidence: chain(&e) }
-        })?;
-        let refused = |rule, evidence: String, ident| Decision { rule, evidence, ident, rpm_id: None, file: file.clone() };
+    async fn examine(&self, source: &PinnedSource, location: &str, offered: &Offered) -> Result<Arc<Examined>, Unanswered> {
+        let (source, checked) = match self.cache.fetch(&source.upstream, location, &offered.checksum, offered.size, MAX_RPM) {
+            Fetched::Ready(file) => {
+                let checked = self.checked(&file, &offered.checksum).await?;
+                (Source::Whole(file), checked)
+            }
+            Fetched::Running(download) => {
+                let (header, verified, outcome) = self.verify(download.clone(), offered.checksum.clone());
+                let checked = match header.await {
+                    Ok(checked) => checked,
+                    Err(_) => Err(wait_for(outcome.clone()).await.err().unwrap_or_else(verification_failed).evidence),
+                };
+                // The checksum goes before what is inside: damage on the way is not a damaged RPM.
+                if checked.is_err() {
+                    download.finished().await.map_err(|e| unanswered(&e))?;
+                }
+                (Source::Running { download, verified, outcome }, checked)
+            }
+        };
+        let decision = self.judge(offered, checked).await?;
+        let examined = Arc::new(Examined { decision, source });
+        let small = offered.size.is_none_or(|size| size <= STREAMED_ABOVE);
+        if small && examined.decision.rule.releases() {
+            examined.outcome().await?;
+        }
+        Ok(examined)
+    }
 
-        let path = file.clone();
-        let read = tokio::task::spawn_blocking(move || read_rpm(&path)).await;
-        let ident = match read {
-            Ok(Ok(ident)) => ident,
-            Ok(Err(e)) => return Ok(refused(Rule::BrokenRpm, chain(&e), None)),
-            Err(e) => return Err(Unanswered { rule: Rule::CacheFailed, evidence: e.to_string() }),
+    /// The identity of a file in the cache; its payload is read when no earlier build did.
+    async fn checked(&self, file: &CachedFile, checksum: &Checksum) -> Result<Result<CheckedRpm, String>, Unanswered> {
+        if let Some(note) = self.cache.note(Note::Ident, checksum)
+            && let Ok(checked) = serde_json::from_slice(&note)
+        {
+            return Ok(Ok(checked));
+        }
+        let (file, cache, checksum) = (file.clone(), self.cache.clone(), checksum.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let mut reader = BufReader::with_capacity(128 << 10, file.reader());
+            let checked = read_rpm(&mut reader)?;
+            remember(&cache, &checksum, &checked);
+            Ok::<_, HeaderError>(checked)
+        });
+        match read.await {
+            Ok(read) => Ok(read.map_err(|e| chain(&e))),
+            Err(e) => Err(Unanswered { rule: Rule::CacheFailed, evidence: e.to_string() }),
+        }
+    }
+
+    /// Reads the headers of a download, and goes on to its end on a thread of its own.
+    #[allow(clippy::type_complexity)] // three ends of one thread, used once
+    fn verify(
+        &self,
+        download: Arc<Download>,
+        checksum: Checksum,
+    ) -> (oneshot::Receiver<Result<CheckedRpm, String>>, watch::Receiver<Verified>, watch::Receiver<Option<Outcome>>) {
+        let (header, headers) = oneshot::channel();
+        let (verified, verifieds) = watch::channel(Verified::NotYet);
+        let (outcome, outcomes) = watch::channel(None);
+        let cache = self.cache.clone();
+        let runtime = tokio::runtime::Handle::current();
+        tokio::task::spawn_blocking(move || {
+            let mut reader = BufReader::with_capacity(128 << 10, download.reader(runtime.clone()));
+            let inside = match package_file::read_header(&mut reader) {
+                Err(error) => {
+                    let _ = header.send(Err(chain(&error)));
+                    Err(chain(&error))
+                }
+                Ok(read) => {
+                    let checked = CheckedRpm { ident: read.ident.clone(), sighash: read.sighash.clone() };
+                    let _ = header.send(Ok(checked.clone()));
+                    read.verify_payload(&mut reader).map(|_| checked).map_err(|e| chain(&e))
+                }
+            };
+            let end = match (runtime.block_on(download.finished()), inside) {
+                (Err(error), _) => Err(unanswered(&error)),
+                (Ok(_), Err(evidence)) => Err(Unanswered { rule: Rule::BrokenRpm, evidence }),
+                (Ok(file), Ok(checked)) => {
+                    remember(&cache, &checksum, &checked);
+                    Ok(file)
+                }
+            };
+            verified.send_replace(if end.is_ok() { Verified::Yes } else { Verified::No });
+            outcome.send_replace(Some(end));
+        });
+        (headers, verifieds, outcomes)
+    }
+
+    async fn judge(&self, offered: &Offered, checked: Result<CheckedRpm, String>) -> Result<Decision, Unanswered> {
+        let decided = |rule, evidence: String, ident| Decision { rule, evidence, ident, rpm_id: None };
+        let CheckedRpm { ident, sighash } = match checked {
+            Ok(checked) => checked,
+            Err(evidence) => return Ok(decided(Rule::BrokenRpm, evidence, None)),
         };
         // Metadata writes "no epoch" and epoch 0 alike.
         let epochs_agree = ident.epoch.unwrap_or_default() == offered.epoch.unwrap_or_default();
         if ident.nvra != offered.nvra || !epochs_agree {
             let listed = format!("{}:{}", offered.epoch.unwrap_or_default(), offered.nvra);
             let evidence = format!("the metadata lists {listed}, the file holds {}", ident.nevra());
-            return Ok(refused(Rule::NameDiffers, evidence, Some(ident)));
+            return Ok(decided(Rule::NameDiffers, evidence, Some(ident)));
+        }
+        if let Err((rule, evidence)) = self.policy.judge_name(&ident.nvra.nvr.name) {
+            return Ok(decided(rule, evidence, Some(ident)));
         }
         let Some(koji) = &self.koji else {
             let evidence = "no hub is set; only the repository's checksum was verified".to_owned();
-            return Ok(refused(Rule::NotChecked, evidence, Some(ident)));
+            return Ok(decided(Rule::NotChecked, evidence, Some(ident)));
         };
+        let failed = |e: LookupError| Unanswered { rule: Rule::LookupFailed, evidence: chain(&e) };
         let asked = [ident.nvra.clone()];
-        let known = match lookup_all(koji.as_ref(), &asked).await {
-            Ok(mut answers) => answers.pop().flatten(),
-            Err(e) => return Err(Unanswered { rule: Rule::LookupFailed, evidence: chain(&e) }),
-        };
+        let known = lookup_all(koji.as_ref(), &asked).await.map_err(failed)?.pop().flatten();
         let rpm_id = known.as_ref().map(|k| k.rpm_id);
-        let (rule, evidence) = match judge(&ident, known.as_ref()) {
+        let (rule, mut evidence) = match judge(&ident, known.as_ref()) {
             Ok(by) => (Rule::KojiRpm, format!("rpm {} in Koji, by {}", rpm_id.unwrap_or_default(), by.describe())),
             Err(refusal) => refusal,
         };
-        Ok(Decision { rule, evidence, ident: Some(ident), rpm_id, file })
+        if rule == Rule::KojiRpm && self.policy.asks_for_keys() {
+            let signatures = koji.signatures(&[rpm_id.unwrap_or_default()]).await.map_err(failed)?.pop().unwrap_or_default();
+            if let Err((rule, evidence)) = self.policy.judge_signature(&ident, &sighash, &signatures) {
+                return Ok(Decision { rpm_id, ..decided(rule, evidence, Some(ident)) });
+            }
+            evidence.push_str(&format!(", signed by {}", ident.sigkey().unwrap_or_default()));
+        }
+        Ok(Decision { rule, evidence, ident: Some(ident), rpm_id })
     }
 }
 
-fn read_rpm(path: &Path) -> Result<RpmIdent, HeaderError> {
-    let file = std::fs::File::open(path).map_err(|source| HeaderError::Read { part: "lead", source })?;
-    let mut reader = BufReader::with_capacity(128 << 10, file);
-    package_file::read_header(&mut reader)?.verify_payload(&mut reader)
+fn read_rpm(reader: &mut impl std::io::Read) -> Result<CheckedRpm, HeaderError> {
+    let header = package_file::read_header(reader)?;
+    let sighash = header.sighash.clone();
+    Ok(CheckedRpm { ident: header.verify_payload(reader)?, sighash })
+}
+
+fn remember(cache: &FileCache, checksum: &Checksum, checked: &CheckedRpm) {
+    if let Ok(text) = serde_json::to_vec(checked) {
+        cache.put_note(Note::Ident, checksum, &text);
+    }
+}
+
+fn unanswered(error: &FetchError) -> Unanswered {
+    let rule = match error {
+        FetchError::ChecksumDiffers { .. } | FetchError::TooLarge { .. } => Rule::ChecksumDiffers,
+        FetchError::Cache { .. } => Rule::CacheFailed,
+        _ => Rule::UpstreamFailed,
+    };
+    Unanswered { rule, evidence: chain(error) }
+}
+
+fn verification_failed() -> Unanswered {
+    Unanswered { rule: Rule::CacheFailed, evidence: "the verification failed".to_owned() }
 }
 
 /// An error with its causes, in one line.

@@ -1,62 +1,54 @@
-//! Repository definitions and dnf configuration for the sandbox. Mounted there, never part of a layer.
+//! Repository definitions for the sandbox. Mounted there over `/etc/yum.repos.d`, never part of a layer.
+//!
+//! Everything that matters stands in the repositories' own sections, which outweigh `[main]` in yum 3, dnf 4, dnf 5 and
+//! microdnf: so the image's dnf.conf stays as it is, and what a RUN or a package does to it is the image's business.
 
 use super::source::PinnedSource;
 
-/// Over the image's own directory: its `.repo` files are out of sight while a RUN runs.
-const REPO_DIR: &str = "/etc/yum.repos.d";
-const DNF_CONF: &str = "/etc/dnf/dnf.conf";
-/// yum 3 of EL 7; a link to dnf.conf where there is dnf.
-const YUM_CONF: &str = "/etc/yum.conf";
-
-/// Options of `[main]` that say where packages come from, and ours for them.
-const OURS: [(&str, &str); 11] = [
-    ("reposdir", REPO_DIR),
-    // The keys of a source decide, in its section.
-    ("gpgcheck", "0"),
-    ("repo_gpgcheck", "0"),
-    // The gate's own cache is faster than a copy in the layer.
-    ("keepcache", "0"),
-    // Neither is served.
-    ("zchunk", "0"),
-    ("deltarpm", "0"),
-    ("fastestmirror", "0"),
-    // The gate answers only once it has a whole file and Koji's word; a large RPM may take a while.
-    ("timeout", "900"),
-    ("minrate", "1"),
-    ("retries", "3"),
-    ("skip_if_unavailable", "0"),
+/// Where package managers of all ages look for repositories; the generated ones are mounted here.
+pub const REPO_DIR: &str = "/etc/yum.repos.d";
+/// The other directories: libdnf's `reposdir` (`/etc/yum/repos.d`, `/etc/distro.repos.d`), libdnf5's (`/etc/distro.repos.d`,
+/// `/usr/share/dnf5/repos.d`), and libdnf5's overrides. What an image has there is kept out of sight.
+pub const OTHER_REPO_DIRS: [&str; 5] = [
+    "/etc/distro.repos.d",
+    "/etc/yum/repos.d",
+    "/usr/share/dnf5/repos.d",
+    "/etc/dnf/repos.override.d",
+    "/usr/share/dnf5/repos.override.d",
 ];
-/// Options taken out of the image's `[main]`.
-const DROPPED: [&str; 12] = [
-    "include",
-    "proxy",
-    "proxy_username",
-    "proxy_password",
-    "proxy_auth_method",
-    "localpkg_gpgcheck",
-    "baseurl",
-    "mirrorlist",
-    "metalink",
-    "cachedir",
-    "cacheonly",
-    "enabled",
+/// Files with a `[main]` section; `/etc/yum.conf` is a link to dnf.conf where there is dnf.
+pub const MAIN_CONFS: [&str; 2] = ["/etc/dnf/dnf.conf", "/etc/yum.conf"];
+
+/// Options of every repository, in words that yum 3, dnf 4 and dnf 5 know; what one does not know it passes over.
+const OPTIONS: [&str; 8] = [
+    "enabled=1",
+    // Pinned for the whole build: what was cached in an earlier step, or kept for this very repomd.xml, is still true.
+    "metadata_expire=never",
+    "skip_if_unavailable=0",
+    // repomd.xml is pinned by the worker, which talks to the server itself.
+    "repo_gpgcheck=0",
+    // Differences to older packages, of which an image has none in its cache.
+    "deltarpm=0",
+    // The gate has a small RPM whole, and Koji's word, before it says anything; a slow upstream takes its time.
+    "timeout=900",
+    "minrate=1",
+    "retries=3",
 ];
 
-pub(super) fn repo_files(
-    sources: &[PinnedSource],
-    port: u16,
-    image_file: &dyn Fn(&str) -> Option<String>,
-) -> Vec<(String, String)> {
-    // The gate as a proxy for itself: this outweighs a proxy in the environment, and a repository that a RUN brings
-    // along (`--repofrompath`) is refused by name instead of failing without a trace.
+/// Path in the image, and text: the repositories' definitions and their keys.
+pub(super) fn repo_files(sources: &[PinnedSource], port: u16) -> Vec<(String, String)> {
+    // The gate as a proxy for itself: this outweighs a proxy in the environment and in dnf.conf, and a repository that a
+    // RUN brings along (`--repofrompath`) is refused by name instead of failing without a trace.
     let proxy = format!("http://127.0.0.1:{port}/");
     let mut files = Vec::new();
     let mut repo = String::new();
     for source in sources {
         let name = &source.pin.name;
-        repo.push_str(&format!("[{name}]\nname={name}\nbaseurl=http://127.0.0.1:{port}/repo/{name}/\nenabled=1\n"));
-        // Pinned for the whole build: what dnf has cached in an earlier step is still true.
-        repo.push_str(&format!("metadata_expire=never\nskip_if_unavailable=0\nrepo_gpgcheck=0\nproxy={proxy}\n"));
+        repo.push_str(&format!("[{name}]\nname={name}\nbaseurl=http://127.0.0.1:{port}/repo/{name}/\nproxy={proxy}\n"));
+        for option in OPTIONS {
+            repo.push_str(option);
+            repo.push('\n');
+        }
         if source.keys.is_empty() {
             repo.push_str("gpgcheck=0\n");
         } else {
@@ -69,43 +61,35 @@ pub(super) fn repo_files(
         repo.push('\n');
     }
     files.insert(0, (format!("{REPO_DIR}/koji.repo"), repo));
-    let dnf = image_file(DNF_CONF);
-    match (&dnf, image_file(YUM_CONF)) {
-        (None, Some(yum)) => files.push((YUM_CONF.to_owned(), main_section(&yum, &proxy))),
-        _ => files.push((DNF_CONF.to_owned(), main_section(dnf.as_deref().unwrap_or_default(), &proxy))),
-    }
     files
 }
 
-/// The image's `[main]` with our options; its other sections, which would be repositories, are left out.
-fn main_section(image: &str, proxy: &str) -> String {
-    let mut out = String::from("[main]\n");
-    let (mut in_main, mut keep) = (false, false);
-    for line in image.lines() {
+/// Options of `[main]` that bring other repositories in.
+const LEADING_ELSEWHERE: [&str; 2] = ["reposdir", "include"];
+
+/// An image's dnf.conf (or yum.conf) without the repositories it defines or points to; `None` when it does neither, which
+/// is what nearly all images have, and then it is not touched at all.
+pub fn without_repositories(conf: &str) -> Option<String> {
+    let mut out = String::new();
+    let (mut changed, mut in_main, mut keep) = (false, false, true);
+    for line in conf.lines() {
         let bare = line.trim();
         if bare.starts_with('[') {
-            in_main = bare.trim_end_matches(|c: char| c.is_whitespace()).eq_ignore_ascii_case("[main]");
-            keep = false;
-            continue;
-        }
-        if !in_main || bare.is_empty() || bare.starts_with(['#', ';']) {
-            continue;
-        }
-        // An indented line continues the value before it.
-        if !line.starts_with([' ', '\t']) {
+            in_main = bare.eq_ignore_ascii_case("[main]");
+            keep = in_main;
+        } else if in_main && !bare.is_empty() && !bare.starts_with(['#', ';']) && !line.starts_with([' ', '\t']) {
+            // An indented line continues the value before it, and shares its fate.
             let key = bare.split(['=', ':']).next().unwrap_or_default().trim().to_ascii_lowercase();
-            keep = !DROPPED.contains(&key.as_str()) && !OURS.iter().any(|(ours, _)| *ours == key);
+            keep = !LEADING_ELSEWHERE.contains(&key.as_str());
         }
         if keep {
-            out.push_str(line.trim_end());
+            out.push_str(line);
             out.push('\n');
+        } else {
+            changed = true;
         }
     }
-    for (key, value) in OURS {
-        out.push_str(&format!("{key}={value}\n"));
-    }
-    out.push_str(&format!("proxy={proxy}\n"));
-    out
+    changed.then_some(out)
 }
 
 #[cfg(test)]
@@ -113,11 +97,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_images_own_options_stay_but_not_where_its_packages_come_from() {
-        let image = "# c\n[main]\ngpgcheck=1\ninstallonly_limit=3\ntsflags=nodocs\nproxy = http://p\n  more\nexcludes=a\n  b\n[other]\nbaseurl=http://x\ntsflags=z\n";
-        let text = main_section(image, "http://127.0.0.1:1/");
-        let kept: Vec<&str> = text.lines().take_while(|l| !l.starts_with("reposdir")).collect();
-        assert_eq!(kept, ["[main]", "installonly_limit=3", "tsflags=nodocs", "excludes=a", "  b"]);
-        assert!(text.ends_with("\nproxy=http://127.0.0.1:1/\n") && text.matches("proxy").count() == 1, "{text}");
+    fn an_ordinary_dnf_conf_is_left_alone() {
+        let fedora = "[main]\ngpgcheck=1\ninstallonly_limit=3\nclean_requirements_on_remove=True\nbest=False\nproxy = http://p\n";
+        assert_eq!(without_repositories(fedora), None);
+        assert_eq!(without_repositories(""), None);
+        assert_eq!(without_repositories("# see `man dnf.conf` for defaults and possible options\n\n[main]\n"), None);
+    }
+
+    #[test]
+    fn repositories_in_dnf_conf_are_kept_out_of_sight() {
+        let image =
+            "# c\n[main]\ngpgcheck=1\nreposdir = /opt/repos,\n  /srv/repos\nexcludes=a\n  b\n[other]\nbaseurl=http://x\n  y\n";
+        assert_eq!(without_repositories(image).as_deref(), Some("# c\n[main]\ngpgcheck=1\nexcludes=a\n  b\n"));
+        assert_eq!(without_repositories("[main]\nInclude=http://x/y.conf\n").as_deref(), Some("[main]\n"));
     }
 }

@@ -3,25 +3,31 @@
 //! `/repo/NAME/PATH` is all there is. Requests that mean another host (a proxy's absolute form, CONNECT, a foreign
 //! `Host`) are the sandbox trying to get out, and are refused by name instead of failing without a word.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use hyper::header::HOST;
-use hyper::{HeaderMap, Method, Response, StatusCode, Uri};
+use http::header::HOST;
+use http::{HeaderMap, Method, Response, StatusCode, Uri};
+use tokio::sync::watch;
 
-use super::location;
-use super::release::{Releases, Unanswered, chain};
-use super::response::{self, Body, Validators};
+use super::cache::{Fetched, FileCache};
+use super::release::{Examined, Releases, STREAMED_ABOVE, Source, Unanswered, chain};
+use super::response::{self, Body, Content, Validators, Verified};
 use super::source::{MAX_METADATA, PinnedSource};
 use super::upstream::FetchError;
-use crate::verdict::VerdictLog;
+use crate::repodata::{self, Listed};
+use crate::verdict::{BuildStep, VerdictLog};
 use crate::{Rule, Verdict};
 
 /// What all connections of a gate share.
 pub(super) struct Shared {
     pub sources: Vec<PinnedSource>,
-    pub cache: std::sync::Arc<super::cache::FileCache>,
+    pub cache: Arc<FileCache>,
     pub releases: Releases,
     pub log: Mutex<VerdictLog>,
+    /// The RUN that is running.
+    pub step: Mutex<Option<BuildStep>>,
+    /// Requests without a verdict yet: under way, or answered by a file that is still being verified.
+    pub open: watch::Sender<usize>,
 }
 
 /// Method, target and headers of a request; bodies are never read.
@@ -37,11 +43,50 @@ struct Refused {
     verdict: Verdict,
 }
 
+/// A file that is handed out.
+struct Granted {
+    response: Response<Body>,
+    verdict: Verdict,
+    /// Waited for before the verdict counts: a file whose end is not here yet.
+    pending: Option<Pending>,
+}
+
+enum Pending {
+    Rpm(Arc<Examined>),
+    Metadata(Arc<super::cache::Download>),
+}
+
+/// Counts a request as open for as long as it exists.
+struct Open(watch::Sender<usize>);
+
+impl Open {
+    fn new(counter: &watch::Sender<usize>) -> Self {
+        counter.send_modify(|n| *n += 1);
+        Open(counter.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.send_modify(|n| *n = n.saturating_sub(1));
+    }
+}
+
 impl Shared {
-    pub async fn answer(&self, asked: &Asked) -> Response<Body> {
+    pub async fn answer(self: &Arc<Self>, asked: &Asked) -> Response<Body> {
+        let open = Open::new(&self.open);
         match self.find(asked).await {
-            Ok((response, verdict)) => {
+            Ok(Granted { response, verdict, pending: None }) => {
                 self.record(verdict);
+                response
+            }
+            Ok(Granted { response, verdict, pending: Some(pending) }) => {
+                let shared = self.clone();
+                tokio::spawn(async move {
+                    let verdict = settled(verdict, pending).await;
+                    shared.record(verdict);
+                    drop(open);
+                });
                 response
             }
             Err(refused) => {
@@ -52,11 +97,20 @@ impl Shared {
         }
     }
 
-    fn record(&self, verdict: Verdict) {
+    /// The answer to what is no request.
+    pub fn malformed(&self, status: StatusCode, reason: String) -> Response<Body> {
+        let verdict = Verdict::new(Rule::MalformedRequest, "-", "-", reason);
+        let response = response::refusal(status, &verdict);
+        self.record(verdict);
+        response
+    }
+
+    fn record(&self, mut verdict: Verdict) {
+        verdict.step = self.step.lock().unwrap_or_else(PoisonError::into_inner).clone();
         self.log.lock().unwrap_or_else(PoisonError::into_inner).push(verdict);
     }
 
-    async fn find(&self, asked: &Asked) -> Result<(Response<Body>, Verdict), Box<Refused>> {
+    async fn find(&self, asked: &Asked) -> Result<Granted, Box<Refused>> {
         let refuse =
             |rule: Rule, evidence: String| Box::new(Refused { status: status(rule), verdict: asked.verdict(rule, evidence) });
         if let Some(host) = asked.foreign_host() {
@@ -73,12 +127,12 @@ impl Shared {
         let Some(source) = self.sources.iter().find(|s| s.pin.name == name) else {
             return Err(refuse(Rule::NotFound, format!("there is no content source `{}`", name.escape_debug())));
         };
-        if !location::is_inside(location) {
+        if !repodata::is_inside(location) {
             return Err(refuse(Rule::PathEscapes, format!("the path `{}` leads out of the repository", location.escape_debug())));
         }
         let found = if location == "repodata/repomd.xml" {
             Ok(self.repomd(asked, source))
-        } else if source.files.contains_key(location) {
+        } else if source.repomd.files.contains_key(location) {
             self.metadata(asked, source, location).await
         } else {
             self.package(asked, source, location).await
@@ -89,65 +143,60 @@ impl Shared {
         })
     }
 
-    fn repomd(&self, asked: &Asked, source: &PinnedSource) -> (Response<Body>, Verdict) {
+    fn repomd(&self, asked: &Asked, source: &PinnedSource) -> Granted {
         let mut verdict = asked.verdict(Rule::PinnedMetadata, "repomd.xml as it was pinned");
         verdict.source = Some(source.pin.name.clone());
         verdict.checksum = Some(format!("sha256:{}", source.pin.repomd_sha256));
         let validators = Validators { digest: &source.pin.repomd_sha256, modified: source.timestamp };
-        (response::bytes(&asked.method, &asked.headers, &source.repomd, &validators), verdict)
+        let response = response::bytes(&asked.method, &asked.headers, &source.repomd_xml, &validators);
+        Granted { response, verdict, pending: None }
     }
 
-    async fn metadata(
-        &self,
-        asked: &Asked,
-        source: &PinnedSource,
-        location: &str,
-    ) -> Result<(Response<Body>, Verdict), Box<Refused>> {
+    async fn metadata(&self, asked: &Asked, source: &PinnedSource, location: &str) -> Result<Granted, Box<Refused>> {
         let refuse =
             |rule: Rule, evidence: String| Box::new(Refused { status: status(rule), verdict: asked.verdict(rule, evidence) });
-        let Some(wanted) = source.files.get(location) else {
+        let Some(wanted) = source.repomd.files.get(location) else {
             return Err(refuse(Rule::NotFound, "repomd.xml does not list it".to_owned()));
         };
-        let fetched = self.cache.fetch(&source.upstream, location, &wanted.checksum, wanted.size, MAX_METADATA).await;
-        let file = fetched.map_err(|e| {
-            let rule = match &e {
-                // gone from the server: repositories delete old metadata when they are regenerated
-                FetchError::ChecksumDiffers { .. } | FetchError::TooLarge { .. } | FetchError::Status { status: 404, .. } => {
-                    Rule::MetadataChanged
-                }
-                FetchError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Rule::MetadataChanged,
-                FetchError::Cache { .. } => Rule::CacheFailed,
-                _ => Rule::UpstreamFailed,
-            };
-            refuse(rule, chain(&e))
-        })?;
-        let validators = Validators { digest: &wanted.checksum.hex, modified: wanted.timestamp };
-        let sent = response::file(&asked.method, &asked.headers, &file, &validators).await;
-        let sent = sent.map_err(|e| refuse(Rule::CacheFailed, format!("cannot read {}: {e}", file.display())))?;
+        let fetched = self.cache.fetch(&source.upstream, location, &wanted.checksum, wanted.size, MAX_METADATA);
+        let (content, pending) = match (fetched, wanted.size.filter(|size| *size > STREAMED_ABOVE)) {
+            (Fetched::Ready(file), _) => (Content::Whole(file), None),
+            (Fetched::Running(download), None) => {
+                let file = download.finished().await.map_err(|e| refuse(metadata_rule(&e), chain(&e)))?;
+                (Content::Whole(file), None)
+            }
+            (Fetched::Running(download), Some(size)) => {
+                let (verified, verifieds) = watch::channel(Verified::NotYet);
+                let followed = download.clone();
+                tokio::spawn(async move {
+                    let ok = followed.finished().await.is_ok();
+                    verified.send_replace(if ok { Verified::Yes } else { Verified::No });
+                });
+                let pending = Some(Pending::Metadata(download.clone()));
+                (Content::Growing { download, verified: verifieds, size }, pending)
+            }
+        };
+        let validators = Validators { digest: wanted.checksum.hex(), modified: wanted.timestamp };
+        let response = response::file(&asked.method, &asked.headers, content, &validators);
         let mut verdict = asked.verdict(Rule::PinnedMetadata, format!("{} with the checksum repomd.xml gives", wanted.kind));
         verdict.source = Some(source.pin.name.clone());
         verdict.checksum = Some(wanted.checksum.to_string());
         verdict.size = wanted.size;
-        Ok((sent, verdict))
+        Ok(Granted { response, verdict, pending })
     }
 
-    async fn package(
-        &self,
-        asked: &Asked,
-        source: &PinnedSource,
-        location: &str,
-    ) -> Result<(Response<Body>, Verdict), Box<Refused>> {
+    async fn package(&self, asked: &Asked, source: &PinnedSource, location: &str) -> Result<Granted, Box<Refused>> {
         let refuse =
             |rule: Rule, evidence: String| Box::new(Refused { status: status(rule), verdict: asked.verdict(rule, evidence) });
-        if let Some(reason) = source.offer.unusable.get(location) {
-            return Err(refuse(Rule::NotListed, format!("the repository lists it, but {reason}")));
-        }
-        let Some(offered) = source.offer.packages.get(location) else {
-            return Err(if location.ends_with(".rpm") {
-                refuse(Rule::NotListed, "the repository's metadata does not list it".to_owned())
-            } else {
-                refuse(Rule::NotFound, "the repository has no such file".to_owned())
-            });
+        let offered = match source.offer.get(location) {
+            Some(Listed::Offered(offered)) => offered,
+            Some(Listed::Unusable(reason)) => {
+                return Err(refuse(Rule::NotListed, format!("the repository lists it, but {reason}")));
+            }
+            None if location.ends_with(".rpm") => {
+                return Err(refuse(Rule::NotListed, "the repository's metadata does not list it".to_owned()));
+            }
+            None => return Err(refuse(Rule::NotFound, "the repository has no such file".to_owned())),
         };
         let named = |mut verdict: Verdict| {
             verdict.source = Some(source.pin.name.clone());
@@ -159,11 +208,12 @@ impl Shared {
         let refuse = |rule: Rule, evidence: String| {
             Box::new(Refused { status: status(rule), verdict: named(asked.verdict(rule, evidence)) })
         };
-        let decision = self.releases.decide(source, location, offered).await;
-        let decision = decision.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?;
-        let mut verdict = named(asked.verdict(decision.rule, decision.evidence));
+        let examined = self.releases.decide(source, location, &offered).await;
+        let examined = examined.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?;
+        let decision = &examined.decision;
+        let mut verdict = named(asked.verdict(decision.rule, decision.evidence.clone()));
         verdict.rpm_id = decision.rpm_id;
-        if let Some(ident) = decision.ident {
+        if let Some(ident) = decision.ident.clone() {
             verdict.sha256header = Some(ident.computed.sha256);
             verdict.sigmd5 = ident.sigmd5;
             verdict.nvra = Some(ident.nvra);
@@ -171,10 +221,46 @@ impl Shared {
         if !verdict.released {
             return Err(Box::new(Refused { status: status(decision.rule), verdict }));
         }
-        let validators = Validators { digest: &offered.checksum.hex, modified: offered.file_time };
-        let sent = response::file(&asked.method, &asked.headers, &decision.file, &validators).await;
-        let sent = sent.map_err(|e| refuse(Rule::CacheFailed, format!("cannot read {}: {e}", decision.file.display())))?;
-        Ok((sent, verdict))
+        let (content, pending) = match (&examined.source, offered.size) {
+            (Source::Whole(file), _) => (Content::Whole(file.clone()), None),
+            (Source::Running { download, verified, outcome }, Some(size)) if outcome.borrow().is_none() => {
+                let content = Content::Growing { download: download.clone(), verified: verified.clone(), size };
+                (content, Some(Pending::Rpm(examined.clone())))
+            }
+            // Over already, or of unknown size, and then it was waited for.
+            (Source::Running { .. }, _) => {
+                let file = examined.outcome().await;
+                (Content::Whole(file.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?), None)
+            }
+        };
+        let validators = Validators { digest: offered.checksum.hex(), modified: offered.file_time };
+        let response = response::file(&asked.method, &asked.headers, content, &validators);
+        Ok(Granted { response, verdict, pending })
+    }
+}
+
+/// The verdict once the file's end is here: what was promised may have turned out to be something else.
+async fn settled(mut verdict: Verdict, pending: Pending) -> Verdict {
+    let failed = match pending {
+        Pending::Rpm(examined) => examined.outcome().await.err().map(|Unanswered { rule, evidence }| (rule, evidence)),
+        Pending::Metadata(download) => download.finished().await.err().map(|e| (metadata_rule(&e), chain(&e))),
+    };
+    if let Some((rule, evidence)) = failed {
+        verdict.turn_into(rule, format!("{evidence}; the connection was broken off before its end"));
+    }
+    verdict
+}
+
+/// Why metadata that was pinned cannot be had.
+fn metadata_rule(error: &FetchError) -> Rule {
+    match error {
+        // gone from the server: repositories delete old metadata when they are regenerated
+        FetchError::ChecksumDiffers { .. } | FetchError::TooLarge { .. } | FetchError::Status { status: 404, .. } => {
+            Rule::MetadataChanged
+        }
+        FetchError::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Rule::MetadataChanged,
+        FetchError::Cache { .. } => Rule::CacheFailed,
+        _ => Rule::UpstreamFailed,
     }
 }
 

@@ -1,23 +1,60 @@
-//! HTTP answers: files with ranges and validators (RFC 9110 §13 and §14), and refusals a person can read.
+//! Answers: files with ranges and validators (RFC 9110 §13 and §14), and refusals a person can read.
 
-use std::path::Path;
+use std::fs::File;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use futures_util::TryStreamExt as _;
-use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use hyper::body::Frame;
-use hyper::header::{self, HeaderMap, HeaderValue};
-use hyper::{Method, Response, StatusCode};
-use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Method, Response, StatusCode};
+use tokio::sync::watch;
 
+use super::cache::{CachedFile, Download};
 use crate::Verdict;
 
-pub(super) type Body = BoxBody<Bytes, std::io::Error>;
+/// What follows the headers.
+pub(super) enum Body {
+    Bytes(Bytes),
+    /// A part of a verified file, sent by the kernel.
+    File {
+        file: Arc<File>,
+        first: u64,
+        length: u64,
+    },
+    /// A part of a file that is still coming.
+    Growing(Growing),
+}
 
-fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed()
+/// A part of a file on its way. Its very last byte is sent when `verified` says so; the connection is broken off when
+/// it says that the file is not what was promised.
+pub(super) struct Growing {
+    pub download: Arc<Download>,
+    pub verified: watch::Receiver<Verified>,
+    pub first: u64,
+    pub length: u64,
+    /// Of the whole file.
+    pub size: u64,
+}
+
+/// Whether a file turned out to be what its headers and the metadata say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Verified {
+    #[default]
+    NotYet,
+    Yes,
+    No,
+}
+
+/// What [`file`] sends.
+pub(super) enum Content {
+    Whole(CachedFile),
+    Growing { download: Arc<Download>, verified: watch::Receiver<Verified>, size: u64 },
+}
+
+impl Body {
+    fn empty() -> Self {
+        Body::Bytes(Bytes::new())
+    }
 }
 
 fn header(text: &str) -> HeaderValue {
@@ -36,10 +73,13 @@ pub(super) fn refusal(status: StatusCode, verdict: &Verdict) -> Response<Body> {
     if let Some(remedy) = &verdict.remedy {
         text.push_str(&format!("remedy: {remedy}\n"));
     }
-    let mut response = Response::new(full(if verdict.method == "HEAD" { String::new() } else { text }));
+    let length = text.len();
+    let body = if verdict.method == "HEAD" { Body::empty() } else { Body::Bytes(text.into()) };
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert("x-gate-rule", header(verdict.rule.as_str()));
     response
@@ -128,30 +168,26 @@ pub(super) fn bytes(method: &Method, headers: &HeaderMap, content: &Bytes, valid
         Part::Range(first, last) => content.slice(first as usize..=last as usize),
         _ => content.clone(),
     };
-    respond(&part, content.len() as u64, validators, full(piece))
+    respond(&part, content.len() as u64, validators, Body::Bytes(piece))
 }
 
-/// A file, streamed.
-pub(super) async fn file(
-    method: &Method,
-    headers: &HeaderMap,
-    path: &Path,
-    validators: &Validators<'_>,
-) -> std::io::Result<Response<Body>> {
-    let mut file = tokio::fs::File::open(path).await?;
-    let size = file.metadata().await?.len();
+/// A file.
+pub(super) fn file(method: &Method, headers: &HeaderMap, content: Content, validators: &Validators<'_>) -> Response<Body> {
+    let size = match &content {
+        Content::Whole(file) => file.size,
+        Content::Growing { size, .. } => *size,
+    };
     let part = validators.part(method, headers, size);
     let (first, length) = match part {
         Part::Range(first, last) => (first, last - first + 1),
         _ => (0, size),
     };
-    if method != Method::GET || matches!(part, Part::NotModified | Part::Unsatisfiable) {
-        return Ok(respond(&part, size, validators, full(Bytes::new())));
-    }
-    file.seek(std::io::SeekFrom::Start(first)).await?;
-    file.set_max_buf_size(256 << 10);
-    let stream = tokio_util::io::ReaderStream::with_capacity(file.take(length), 256 << 10).map_ok(Frame::data);
-    Ok(respond(&part, size, validators, StreamBody::new(stream).boxed()))
+    let body = match content {
+        _ if method != Method::GET => Body::empty(),
+        Content::Whole(file) => Body::File { file: file.file, first, length },
+        Content::Growing { download, verified, size } => Body::Growing(Growing { download, verified, first, length, size }),
+    };
+    respond(&part, size, validators, body)
 }
 
 fn respond(part: &Part, size: u64, validators: &Validators<'_>, body: Body) -> Response<Body> {
@@ -163,7 +199,7 @@ fn respond(part: &Part, size: u64, validators: &Validators<'_>, body: Body) -> R
         Part::NotModified => (StatusCode::NOT_MODIFIED, None, None),
         Part::Unsatisfiable => (StatusCode::RANGE_NOT_SATISFIABLE, Some(0), Some(format!("bytes */{size}"))),
     };
-    let body = if matches!(part, Part::NotModified | Part::Unsatisfiable) { full(Bytes::new()) } else { body };
+    let body = if matches!(part, Part::NotModified | Part::Unsatisfiable) { Body::empty() } else { body };
     let mut response = Response::new(body);
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -1,16 +1,14 @@
 //! A content source, pinned: its repomd.xml as it was at the start of the build, and what its primary.xml offers.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures_util::StreamExt as _;
 
 use super::GateError;
-use super::cache::FileCache;
-use super::decompress;
-use super::primary::{self, Offer};
-use super::repomd::{self, MetadataFile};
-use super::upstream::{FetchError, Upstream};
+use super::cache::{CachedFile, FileCache, Note};
+use super::upstream::{FetchError, HttpClients, Upstream};
+use crate::repodata::{self, Checksum, MetadataFile, Offer, Repomd, decompress, primary};
 
 /// A repository offered to the build: one architecture's directory, with `repodata` below it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -25,6 +23,9 @@ pub struct ContentSource {
     /// ASCII-armoured public keys; with any, the sandbox's dnf checks signatures (`gpgcheck=1`).
     #[serde(default)]
     pub gpgkeys: Vec<PathBuf>,
+    /// Whether redirections to another host are refused: what a request names may lead nowhere else.
+    #[serde(default)]
+    pub confined: bool,
 }
 
 /// What a content source was pinned to, for the build's records.
@@ -50,8 +51,9 @@ pub(super) const MAX_METADATA: u64 = 1 << 30;
 pub(super) struct PinnedSource {
     pub pin: Pin,
     pub upstream: Upstream,
-    pub repomd: bytes::Bytes,
-    pub files: HashMap<String, MetadataFile>,
+    /// As it is served.
+    pub repomd_xml: bytes::Bytes,
+    pub repomd: Repomd,
     pub offer: Offer,
     /// Contents of the public keys.
     pub keys: Vec<String>,
@@ -60,7 +62,7 @@ pub(super) struct PinnedSource {
 }
 
 /// Fetches repomd.xml and primary.xml, checks them and remembers what they say.
-pub(super) async fn pin(source: &ContentSource, http: &reqwest::Client, cache: &FileCache) -> Result<PinnedSource, GateError> {
+pub(super) async fn pin(source: &ContentSource, http: &HttpClients, cache: &FileCache) -> Result<PinnedSource, GateError> {
     let bad = |reason: String| GateError::BadSource { name: source.name.clone(), reason };
     let metadata = |file: &str, reason: String| GateError::Metadata { name: source.name.clone(), file: file.to_owned(), reason };
     let name_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
@@ -68,43 +70,56 @@ pub(super) async fn pin(source: &ContentSource, http: &reqwest::Client, cache: &
         return Err(bad("a name has letters, digits, `.`, `_` and `-` only".to_owned()));
     }
     let keys = read_keys(source)?;
-    let upstream = Upstream::new(&source.base_url, http.clone()).map_err(bad)?;
+    let upstream = Upstream::new(&source.base_url, http.for_source(source.confined)).map_err(bad)?;
     let fetch_failed = |e| GateError::Fetch { name: source.name.clone(), source: e };
-    let repomd = fetch_repomd(&upstream).await.map_err(fetch_failed)?;
-    let found = sha256(&repomd);
+    let repomd_xml = fetch_repomd(&upstream).await.map_err(|e| fetch_failed(Arc::new(e)))?;
+    let found = Checksum::sha256_of(&repomd_xml).hex().to_owned();
     if let Some(wanted) = source.repomd_sha256.as_deref().filter(|w| !w.eq_ignore_ascii_case(&found)) {
         return Err(GateError::PinDiffers { name: source.name.clone(), wanted: wanted.to_owned(), found });
     }
-    let files = repomd::parse(&repomd).map_err(|e| metadata("repomd.xml", e))?;
-    let primary =
-        files.values().filter(|f| f.kind == "primary").find(|f| decompress::is_readable(&f.location)).ok_or_else(|| {
-            metadata("repomd.xml", "it lists no primary.xml of a readable kind with a sha256 or better".to_owned())
-        })?;
-    let file =
-        cache.fetch(&upstream, &primary.location, &primary.checksum, primary.size, MAX_METADATA).await.map_err(fetch_failed)?;
-    let location = primary.location.clone();
-    let offer = tokio::task::spawn_blocking(move || {
-        let reader = decompress::open(&file, &location).map_err(|e| e.to_string())?;
-        primary::parse(reader)
-    })
-    .await
-    .map_err(|e| metadata(&primary.location, e.to_string()))?
-    .map_err(|e| metadata(&primary.location, e))?;
-
+    let repomd = repodata::repomd::parse(&repomd_xml).map_err(|e| metadata("repomd.xml", e.to_string()))?;
+    let primary = repomd.files.values().find(|f| f.kind == "primary" && decompress::is_readable(&f.location));
+    let primary = primary
+        .ok_or_else(|| metadata("repomd.xml", "it lists no primary.xml of a readable kind with a sha256 or better".to_owned()))?;
+    let offer = match stored_offer(cache, primary) {
+        Some(offer) => offer,
+        None => {
+            let fetched = cache.fetch_whole(&upstream, &primary.location, &primary.checksum, primary.size, MAX_METADATA);
+            let file = fetched.await.map_err(fetch_failed)?;
+            let read = tokio::task::spawn_blocking({
+                let open_size = primary.open_size;
+                move || read_primary(&file, open_size)
+            });
+            let read = read.await.map_err(|e| metadata(&primary.location, e.to_string()))?;
+            let offer = read.map_err(|e| metadata(&primary.location, e))?;
+            cache.put_note(Note::Offer, &primary.checksum, offer.as_bytes());
+            offer
+        }
+    };
     let pin = Pin {
         name: source.name.clone(),
         base_url: source.base_url.clone(),
         repomd_sha256: found,
-        packages: offer.packages.len(),
-        unusable: offer.unusable.len(),
+        packages: offer.packages(),
+        unusable: offer.unusable(),
     };
-    let timestamp = files.values().filter_map(|f| f.timestamp).max();
-    Ok(PinnedSource { pin, upstream, repomd: repomd.into(), files, offer, keys, timestamp })
+    let timestamp = repomd.files.values().filter_map(|f| f.timestamp).max();
+    Ok(PinnedSource { pin, upstream, repomd_xml: repomd_xml.into(), repomd, offer, keys, timestamp })
+}
+
+/// What an earlier build read out of the same primary.xml.
+fn stored_offer(cache: &FileCache, primary: &MetadataFile) -> Option<Offer> {
+    Offer::from_bytes(cache.note(Note::Offer, &primary.checksum)?).ok()
+}
+
+fn read_primary(file: &CachedFile, open_size: Option<u64>) -> Result<Offer, String> {
+    let reader = decompress::open(file.reader(), open_size).map_err(|e| e.to_string())?;
+    primary::parse(reader).map_err(|e| e.to_string())
 }
 
 async fn fetch_repomd(upstream: &Upstream) -> Result<Vec<u8>, FetchError> {
     let path = "repodata/repomd.xml";
-    let mut stream = upstream.open(path).await?;
+    let mut stream = upstream.open(path, 0).await?;
     let mut bytes = Vec::new();
     while let Some(piece) = stream.next().await {
         bytes.extend_from_slice(&piece?);
@@ -113,11 +128,6 @@ async fn fetch_repomd(upstream: &Upstream) -> Result<Vec<u8>, FetchError> {
         }
     }
     Ok(bytes)
-}
-
-fn sha256(bytes: &[u8]) -> String {
-    use sha2::Digest as _;
-    crate::header::hex(&sha2::Sha256::digest(bytes))
 }
 
 fn read_keys(source: &ContentSource) -> Result<Vec<String>, GateError> {

@@ -1,12 +1,14 @@
 //! Where a content source's files really lie: an HTTP server, or a directory (`file://`).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use build_model::{Blame, Diagnose};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::io::AsyncSeekExt as _;
 use url::Url;
 
 /// A file could not be had from a content source, or is not the one that was promised.
@@ -60,6 +62,9 @@ pub enum FetchError {
         /// Size of what came.
         size: u64,
     },
+    /// The build ended before the file was there.
+    #[error("the download was given up because the build ended")]
+    Stopped,
     /// The cache directory failed.
     #[error("cannot write {path} in the gate's cache")]
     Cache {
@@ -80,6 +85,7 @@ impl Diagnose for FetchError {
             FetchError::Transport { .. } | FetchError::Status { .. } | FetchError::File { .. } => "content-source-unreachable",
             FetchError::TooLarge { .. } | FetchError::ChecksumDiffers { .. } => "content-source-changed",
             FetchError::Cache { .. } => "gate-cache",
+            FetchError::Stopped => "gate-stopped",
         }
     }
     fn is_transient(&self) -> bool {
@@ -87,8 +93,47 @@ impl Diagnose for FetchError {
             FetchError::Transport { source, .. } => !source.is_builder(),
             FetchError::Status { status, .. } => matches!(status, 408 | 429 | 500..=599),
             FetchError::ChecksumDiffers { .. } | FetchError::TooLarge { .. } => true,
-            FetchError::File { .. } | FetchError::Cache { .. } => false,
+            FetchError::File { .. } | FetchError::Cache { .. } | FetchError::Stopped => false,
         }
+    }
+}
+
+/// How long a server may take to answer, and to send something more.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
+/// Redirections one after the other.
+const MAX_REDIRECTS: usize = 10;
+
+/// For `http://` and `https://` sources.
+#[derive(Debug, Clone)]
+pub struct HttpClients {
+    open: reqwest::Client,
+    confined: reqwest::Client,
+}
+
+impl HttpClients {
+    /// Clients without proxies: the gate is reached by builds, and goes out by itself.
+    ///
+    /// # Errors
+    /// When there is no TLS, as [`reqwest::ClientBuilder::build`].
+    pub fn new() -> Result<Self, reqwest::Error> {
+        let builder = || reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let same_host = reqwest::redirect::Policy::custom(|attempt| {
+            let first = attempt.previous().first().and_then(|url| url.host_str().map(str::to_owned));
+            if attempt.previous().len() > MAX_REDIRECTS {
+                attempt.error("too many redirections")
+            } else if attempt.url().host_str() == first.as_deref() {
+                attempt.follow()
+            } else {
+                attempt.stop()
+            }
+        });
+        let open = builder().redirect(reqwest::redirect::Policy::limited(MAX_REDIRECTS)).build()?;
+        Ok(HttpClients { open, confined: builder().redirect(same_host).build()? })
+    }
+
+    pub(super) fn for_source(&self, confined: bool) -> reqwest::Client {
+        if confined { self.confined.clone() } else { self.open.clone() }
     }
 }
 
@@ -138,16 +183,17 @@ impl Upstream {
         }
     }
 
-    /// Opens a file; `path` has been checked to stay inside.
-    pub async fn open(&self, path: &str) -> Result<BoxStream<'static, Result<Bytes, FetchError>>, FetchError> {
+    /// Opens a file from its byte `from` on; `path` has been checked to stay inside.
+    pub async fn open(&self, path: &str, from: u64) -> Result<BoxStream<'static, Result<Bytes, FetchError>>, FetchError> {
         match self {
             Upstream::Directory(dir) => {
                 let path = dir.join(path);
                 let failed = |source| FetchError::File { path: path.clone(), source };
-                let file = tokio::fs::File::open(&path).await.map_err(failed)?;
+                let mut file = tokio::fs::File::open(&path).await.map_err(failed)?;
                 if !file.metadata().await.map_err(failed)?.is_file() {
                     return Err(failed(std::io::ErrorKind::IsADirectory.into()));
                 }
+                file.seek(std::io::SeekFrom::Start(from)).await.map_err(failed)?;
                 let stream = tokio_util::io::ReaderStream::with_capacity(file, 256 << 10);
                 Ok(stream.map(move |piece| piece.map_err(|source| FetchError::File { path: path.clone(), source })).boxed())
             }
@@ -159,13 +205,38 @@ impl Upstream {
                     move |source: reqwest::Error| FetchError::Transport { url: shown.clone(), source: source.without_url() }
                 };
                 // The file itself is wanted, byte for byte.
-                let request = client.get(url).header("accept-encoding", "identity");
-                let answer = request.send().await.map_err(&failed)?;
-                if answer.status() != reqwest::StatusCode::OK {
-                    return Err(FetchError::Status { url: shown, status: answer.status().as_u16() });
+                let mut request = client.get(url).header("accept-encoding", "identity");
+                if from > 0 {
+                    request = request.header("range", format!("bytes={from}-"));
                 }
-                Ok(answer.bytes_stream().map(move |piece| piece.map_err(&failed)).boxed())
+                let answer = request.send().await.map_err(&failed)?;
+                let skip = match answer.status() {
+                    reqwest::StatusCode::OK => from,
+                    reqwest::StatusCode::PARTIAL_CONTENT if from > 0 && begins_at(&answer, from) => 0,
+                    status => return Err(FetchError::Status { url: shown, status: status.as_u16() }),
+                };
+                let stream = answer.bytes_stream().map(move |piece| piece.map_err(&failed));
+                Ok(if skip > 0 { skipped(stream, skip).boxed() } else { stream.boxed() })
             }
         }
     }
+}
+
+fn begins_at(answer: &reqwest::Response, from: u64) -> bool {
+    let range = answer.headers().get("content-range").and_then(|v| v.to_str().ok());
+    range.and_then(|r| r.strip_prefix("bytes ")?.split_once('-')?.0.parse().ok()) == Some(from)
+}
+
+/// A server that knows no ranges sends everything again. What is skipped was hashed the first time.
+fn skipped(
+    stream: impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static,
+    mut skip: u64,
+) -> impl Stream<Item = Result<Bytes, FetchError>> + Send + 'static {
+    stream.map(move |piece| {
+        let mut piece = piece?;
+        let now = usize::try_from(skip).unwrap_or(usize::MAX).min(piece.len());
+        skip -= now as u64;
+        bytes::Buf::advance(&mut piece, now);
+        Ok(piece)
+    })
 }

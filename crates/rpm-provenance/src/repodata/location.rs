@@ -1,7 +1,7 @@
 //! Paths inside a repository: what a location in its metadata, or a request, may look like.
 
 /// Whether `location` is a plain relative path that stays inside: no `..`, no scheme, no control characters.
-pub(super) fn is_inside(location: &str) -> bool {
+pub fn is_inside(location: &str) -> bool {
     !location.is_empty()
         && location.len() <= 2048
         && !location.starts_with('/')

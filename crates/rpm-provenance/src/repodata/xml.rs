@@ -8,7 +8,9 @@ use std::io::{self, BufRead, Read};
 use std::rc::Rc;
 
 use quick_xml::XmlVersion;
-use quick_xml::events::Event;
+use quick_xml::events::{BytesStart, Event};
+
+use super::MetadataError;
 
 /// Bytes one tag or run of text may take.
 const MAX_EVENT: u64 = 1 << 20;
@@ -17,41 +19,64 @@ const MAX_DEPTH: usize = 32;
 
 /// Who listens to a document. Depth is 1 for the root element.
 pub(super) trait Visitor {
-    /// An element begins; `attribute` finds one of its attributes by full name (`xml:base`).
-    fn start(&mut self, depth: usize, name: &str, attribute: &dyn Fn(&str) -> Option<String>) -> Result<(), String>;
-    /// An element ends; `text` is what stood in it after its last child.
+    /// An element begins.
+    fn start(&mut self, depth: usize, name: &str, attributes: &Attributes<'_>) -> Result<(), String>;
+    /// An element ends; `text` is what stood in it, and nothing when it has children.
     fn end(&mut self, depth: usize, name: &str, text: &str) -> Result<(), String>;
 }
 
-/// Reads a document to its end. Failures are texts that name the place, for the caller to put the file's name before.
-pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<(), String> {
+/// The attributes of one element.
+pub(super) struct Attributes<'a>(&'a BytesStart<'a>);
+
+impl Attributes<'_> {
+    /// The value of the attribute with this full name (`xml:base`).
+    ///
+    /// # Errors
+    /// When the element's attributes are malformed, or one is there twice: readers would disagree about such a tag.
+    pub fn get(&self, wanted: &str) -> Result<Option<String>, String> {
+        let mut found = None;
+        for attribute in self.0.attributes() {
+            let attribute = attribute.map_err(|e| e.to_string())?;
+            if attribute.key.as_ref() == wanted {
+                let value = attribute.normalized_value(XmlVersion::Implicit1_0).map_err(|e| e.to_string())?;
+                found = Some(value.into_owned());
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// Reads a document to its end.
+pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<(), MetadataError> {
     let used = Rc::new(Cell::new(0));
     let mut xml = quick_xml::Reader::from_reader(PerEvent { inner: reader, used: used.clone() });
     xml.config_mut().expand_empty_elements = true;
     let (mut buffer, mut text, mut depth) = (Vec::new(), String::new(), 0usize);
-    let mut rooted = false;
+    // `leaf`: nothing but text since the last start tag.
+    let (mut rooted, mut leaf) = (false, false);
     loop {
         buffer.clear();
         used.set(0);
         let at = xml.buffer_position();
-        let place = |reason: String| format!("byte {at}: {reason}");
+        let place = |reason: String| MetadataError { at, reason };
         match xml.read_event_into(&mut buffer).map_err(|e| place(e.to_string()))? {
             Event::Start(tag) => {
+                if depth == 0 && rooted {
+                    return Err(place("a second root element".to_owned()));
+                }
                 depth += 1;
-                rooted = true;
+                (rooted, leaf) = (true, true);
                 text.clear();
                 if depth > MAX_DEPTH {
                     return Err(place(format!("elements are nested more than {MAX_DEPTH} deep")));
                 }
-                let attribute = |wanted: &str| -> Option<String> {
-                    let found = tag.attributes().flatten().find(|a| a.key.as_ref() == wanted)?;
-                    Some(found.normalized_value(XmlVersion::Implicit1_0).ok()?.into_owned())
-                };
-                visitor.start(depth, tag.local_name().as_ref(), &attribute).map_err(place)?;
+                visitor.start(depth, tag.local_name().as_ref(), &Attributes(&tag)).map_err(place)?;
             }
             Event::End(tag) => {
-                visitor.end(depth, tag.local_name().as_ref(), text.trim()).map_err(place)?;
+                let said = if leaf { text.trim() } else { "" };
+                visitor.end(depth, tag.local_name().as_ref(), said).map_err(place)?;
                 text.clear();
+                leaf = false;
                 depth = depth.saturating_sub(1);
             }
             Event::Text(piece) => text.push_str(&piece.xml10_content()),
@@ -63,6 +88,7 @@ pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<()
                     None => return Err(place(format!("the entity `&{};` is not one of XML's own", name.xml10_content()))),
                 },
             },
+            Event::DocType(_) => return Err(place("a document type, which repository metadata has not".to_owned())),
             Event::Eof if !rooted => return Err(place("there is no element in it".to_owned())),
             Event::Eof if depth == 0 => return Ok(()),
             Event::Eof => return Err(place("the document ends inside an element".to_owned())),

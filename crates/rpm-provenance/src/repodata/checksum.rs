@@ -3,10 +3,10 @@
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
 
 /// A checksum strong enough to pin a file by.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Checksum {
-    pub algorithm: &'static str,
-    pub hex: String,
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Checksum {
+    algorithm: &'static str,
+    hex: String,
 }
 
 impl Checksum {
@@ -22,6 +22,28 @@ impl Checksum {
         ok.then(|| Checksum { algorithm, hex: hex.to_ascii_lowercase() })
     }
 
+    /// From the text a verdict has, `sha256:HEX`.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let (algorithm, hex) = text.split_once(':')?;
+        Self::new(algorithm, hex)
+    }
+
+    /// The SHA-256 of bytes at hand.
+    pub fn sha256_of(bytes: &[u8]) -> Self {
+        Checksum { algorithm: "sha256", hex: crate::header::hex(&Sha256::digest(bytes)) }
+    }
+
+    /// `sha256`, `sha384` or `sha512`.
+    pub fn algorithm(&self) -> &'static str {
+        self.algorithm
+    }
+
+    /// The digest in lower-case hex.
+    pub fn hex(&self) -> &str {
+        &self.hex
+    }
+
+    /// A running checksum of the same algorithm.
     pub fn hasher(&self) -> Hasher {
         match self.algorithm {
             "sha384" => Hasher::Sha384(Sha384::new()),
@@ -38,13 +60,16 @@ impl std::fmt::Display for Checksum {
 }
 
 /// A running checksum.
-pub(super) enum Hasher {
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum Hasher {
     Sha256(Sha256),
     Sha384(Sha384),
     Sha512(Sha512),
 }
 
 impl Hasher {
+    /// More bytes.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
             Hasher::Sha256(h) => h.update(bytes),
@@ -52,6 +77,8 @@ impl Hasher {
             Hasher::Sha512(h) => h.update(bytes),
         }
     }
+
+    /// The digest in lower-case hex.
     pub fn finish(self) -> String {
         match self {
             Hasher::Sha256(h) => crate::header::hex(&h.finalize()),
