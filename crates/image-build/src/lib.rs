@@ -28,5 +28,8 @@ pub use hooks::{ImageSource, NoHooks, RunHooks};
 pub use progress::{OutputStream, Progress, ProgressEvent, Silent, StepInfo};
 pub use request::{BuildRequest, BuiltImage, PhaseTime};
 pub use rootfs::UserError;
-pub use sandbox::{InjectedKind, InjectedMount, Limits, SandboxError, SandboxNetwork, SandboxOptions, prepare_process, sweep};
+pub use sandbox::{
+    BaseExtras, InjectedKind, InjectedMount, Limits, SandboxError, SandboxNetwork, SandboxOptions, Underlay, prepare_process,
+    sweep,
+};
 pub use snapshot::SnapshotError;

@@ -114,9 +114,9 @@ impl<'a> Builder<'a> {
     }
 
     /// A stage's files with a new upper directory.
-    pub(crate) fn snapshot(&self, state: &StageState, stubs: Option<&std::path::Path>) -> Result<Snapshot, StepError> {
+    pub(crate) fn snapshot(&self, state: &StageState, between: &[PathBuf]) -> Result<Snapshot, StepError> {
         let epoch = self.request.source_date_epoch;
-        Snapshot::mount(&self.lowers(state), stubs, &self.engine, self.request.store, epoch).map_err(Into::into)
+        Snapshot::mount(&self.lowers(state), between, &self.engine, self.request.store, epoch).map_err(Into::into)
     }
 
     /// Where COPY and mounts read from; `None` is the build context. Mounted once for all steps.

@@ -11,7 +11,7 @@ mod sweep;
 
 pub(crate) use container::{Container, ContainerMount, ContainerNetwork, HOSTNAME};
 pub use error::SandboxError;
-pub use options::{InjectedKind, InjectedMount, Limits, SandboxNetwork, SandboxOptions};
+pub use options::{BaseExtras, InjectedKind, InjectedMount, Limits, SandboxNetwork, SandboxOptions, Underlay};
 pub use prepare::prepare_process;
 pub(crate) use runtime::{Finished, run};
 pub(crate) use sweep::EngineDir;

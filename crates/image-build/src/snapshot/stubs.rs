@@ -11,11 +11,11 @@ use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use image_layers::Store;
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use tempfile::TempDir;
 
 use super::{SnapshotError, copy_metadata};
-use crate::rootfs::{RootDir, make_dir};
+use crate::rootfs::{RootDir, file_type, make_dir};
 
 /// A directory with the missing mount points of one RUN.
 #[derive(Debug)]
@@ -57,6 +57,26 @@ impl Stubs {
         Ok(path)
     }
 
+    /// Prepares an underlay at `path`: overlayfs takes a merged directory's owner, mode and times from the topmost layer
+    /// that has it, so the directories on the way are made here as the image has them. `false` when there is nothing to
+    /// lay it on: a part of the way is missing, or is no directory (any more).
+    pub(crate) fn shadow(&mut self, image: &RootDir, path: &str, store: &Store) -> Result<bool, SnapshotError> {
+        let failed = |action| SnapshotError::path(action, path);
+        let path = Path::new(path.trim_start_matches('/'));
+        let mut there = None;
+        for ancestor in path.ancestors().filter(|a| !a.as_os_str().is_empty()) {
+            let stat = image.lstat(ancestor).map_err(failed("look for the directory"))?;
+            match stat.map(|s| file_type(&s)) {
+                Some(FileType::Directory) => there = there.or(Some(ancestor)),
+                None if ancestor == path => {}
+                _ => return Ok(false),
+            }
+        }
+        let Some(there) = there else { return Ok(false) };
+        self.make(image, there, true, store).map_err(failed("make a stand-in for the directory"))?;
+        Ok(true)
+    }
+
     fn make(&mut self, image: &RootDir, path: &Path, is_dir: bool, store: &Store) -> io::Result<()> {
         let layer = match self.layer() {
             Some(layer) => layer,
@@ -79,7 +99,10 @@ impl Stubs {
         }
         let Some((dir, _)) = walked.last() else { return Ok(()) };
         if is_dir {
-            make_dir(dir.as_fd(), name, (0, 0))?;
+            let made = make_dir(dir.as_fd(), name, (0, 0))?;
+            if let Ok(original) = image.open_dir(path) {
+                copy_metadata(original, made)?;
+            }
         } else {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
             rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(0o644))?;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use image_layers::Store;
 use tempfile::TempDir;
@@ -58,10 +58,10 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Mounts `lowers` (top first; may be none), with `stubs` between them and the upper directory.
+    /// Mounts `lowers` (top first; may be none), with the layers `between` on them, which are no part of the image.
     pub(crate) fn mount(
         lowers: &[PathBuf],
-        stubs: Option<&Path>,
+        between: &[PathBuf],
         engine: &EngineDir,
         store: &Store,
         epoch: i64,
@@ -69,7 +69,7 @@ impl Snapshot {
         let upper = FrozenUpper::create(lowers.first(), store, epoch)?;
         let work = upper.dir.path().join("work");
         fs::create_dir(&work).map_err(SnapshotError::path("make the directory", &work))?;
-        let mut dirs: Vec<PathBuf> = stubs.map(Path::to_owned).into_iter().chain(lowers.iter().cloned()).collect();
+        let mut dirs: Vec<PathBuf> = between.iter().chain(lowers).cloned().collect();
         if dirs.is_empty() {
             // A writable overlay wants one lower directory.
             let empty = upper.dir.path().join("empty");

@@ -44,7 +44,7 @@ impl<'a> Builder<'a> {
         let mounts = self.run_mounts(state, run, view.root())?;
         drop(view);
 
-        let snapshot = self.snapshot(state, mounts.stubs.layer().as_deref())?;
+        let snapshot = self.snapshot(state, &mounts.between())?;
         let cwd = state.working_dir();
         prepare_root(snapshot.root(), &cwd)?;
         check_program(snapshot.root(), &command, &environment, &cwd, &mounts.targets())?;

@@ -20,13 +20,19 @@ use crate::snapshot::{Mounted, SnapshotError, Stubs, mount_overlay_scratch};
 pub(super) struct RunMounts {
     pub(super) mounts: Vec<ContainerMount>,
     /// Stand-ins for missing mount points.
-    pub(super) stubs: Stubs,
+    stubs: Stubs,
+    underlays: Vec<PathBuf>,
     // Order matters: mounts go before the directories they are made of.
     _overlays: Vec<Mounted>,
     _scratch: Vec<TempDir>,
 }
 
 impl RunMounts {
+    /// Layers between the image and what the RUN writes, top first.
+    pub(super) fn between(&self) -> Vec<PathBuf> {
+        self.stubs.layer().into_iter().chain(self.underlays.iter().cloned()).collect()
+    }
+
     pub(super) fn targets(&self) -> Vec<&str> {
         self.mounts
             .iter()
@@ -53,7 +59,13 @@ impl Builder<'_> {
                 sources.push((mount, source));
             }
         }
-        let collected = RunMounts { mounts: Vec::new(), stubs: Stubs::new(), _overlays: Vec::new(), _scratch: Vec::new() };
+        let collected = RunMounts {
+            mounts: Vec::new(),
+            stubs: Stubs::new(),
+            underlays: Vec::new(),
+            _overlays: Vec::new(),
+            _scratch: Vec::new(),
+        };
         let mut collector = Collector { image, store: self.request.store, collected };
         for (mount, source) in sources {
             let target = state.absolute(mount.target.as_deref().unwrap_or_default());
@@ -64,10 +76,18 @@ impl Builder<'_> {
                 Source::Files(path) => collector.scratch(&path, &target)?,
             }
         }
-        for injected in &self.request.sandbox.injected {
+        let sandbox = self.request.sandbox;
+        let extras = state.base.as_ref().and_then(|b| sandbox.for_base.get(b.chain.as_ref()?));
+        for injected in sandbox.injected.iter().chain(extras.into_iter().flat_map(|e| &e.injected)) {
             match injected.kind {
                 InjectedKind::ReadOnly => collector.bind(&injected.source, &injected.target, true)?,
+                InjectedKind::Writable => collector.bind(&injected.source, &injected.target, false)?,
                 InjectedKind::OverlayScratch => collector.scratch(&injected.source, &injected.target)?,
+            }
+        }
+        for underlay in extras.into_iter().flat_map(|e| &e.underlays) {
+            if collector.collected.stubs.shadow(image, &underlay.path, self.request.store)? {
+                collector.collected.underlays.push(underlay.tree.clone());
             }
         }
         for (name, file) in self.host_files()? {

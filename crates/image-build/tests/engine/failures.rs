@@ -86,6 +86,7 @@ fn with_runtime(world: &World, runtime: &str) -> BuildError {
     let sandbox = SandboxOptions {
         runtime: runtime.into(),
         network: SandboxNetwork::None,
+        for_base: Default::default(),
         injected: Vec::new(),
         run_env: Vec::new(),
         limits: Limits::default(),

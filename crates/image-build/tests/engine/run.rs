@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use build_model::BoxedDiagnose;
-use image_build::{BuildError, InjectedKind, InjectedMount, Limits, RunHooks, StepError, StepInfo};
+use image_build::{BuildError, InjectedKind, InjectedMount, Limits, ProgressEvent, RunHooks, StepError, StepInfo, Underlay};
 
 use crate::world::{Options, Recorder, World, paths, text};
 
@@ -14,6 +14,7 @@ pub const TESTS: &[crate::Test] = &[
     ("run::the_layer_holds_what_changed_and_nothing_else", layer_content),
     ("run::stand_ins_for_mount_points_do_not_leak", stubs),
     ("run::edits_of_injected_directories_are_thrown_away", injected_edits),
+    ("run::underlays_can_be_changed_and_removed_and_do_not_leak", underlays),
     ("run::users_are_those_of_the_image", users),
     ("run::heredocs_are_scripts", heredocs),
     ("run::mounts_of_the_dockerfile_leave_nothing", mounts),
@@ -114,6 +115,34 @@ fn injected_edits() {
     assert_eq!(recorder.output(), ["other.repo", "koji.repo"]);
     assert_eq!(built.new_layers, 0);
     assert_eq!(fs::read_to_string(repos.join("koji.repo")).expect("source"), "[koji]\n");
+}
+
+fn underlays() {
+    let world = World::new();
+    let tree = world.dir.path().join("kept");
+    fs::create_dir_all(tree.join("var/cache/dnf")).expect("mkdir");
+    fs::write(tree.join("var/cache/dnf/koji.solv"), "warm\n").expect("write");
+    let underlays = vec![Underlay { tree: tree.clone(), path: "/var/cache/dnf".into() }];
+    let options = Options { underlays, ..Options::default() };
+    let recorder = Recorder::default();
+    let text = "FROM BASE\nRUN mkdir -p /var/cache && chmod 0700 /var/cache\n\
+                RUN cat /var/cache/dnf/koji.solv && rm -rf /var/cache/dnf && mkdir /var/cache/dnf && echo mine > /var/cache/dnf/mine\n\
+                RUN cat /var/cache/dnf/koji.solv /var/cache/dnf/mine && stat -c %a /var/cache && touch /var/cache/new && rm /var/cache/dnf/koji.solv\n\
+                RUN rm -rf /var/cache && ln -s /tmp /var/cache\nRUN ls -d /var/cache/dnf || stat -c %F /var/cache\n";
+    let built = world.build_watched(text, &options, &recorder).expect("build");
+    // what an earlier step took away is there again, what it wrote as well; the image's own modes are in force
+    let said: Vec<String> = recorder.output().into_iter().filter(|l| !l.contains("No such file")).collect();
+    assert_eq!(said, ["warm", "warm", "mine", "700", "symbolic link"]);
+    assert_eq!(paths(&built, 1), ["var", "var/cache", "var/cache/dnf", "var/cache/dnf/mine"]);
+    // The file removed was never the image's: overlayfs has to hide it, the layer has not.
+    assert_eq!(paths(&built, 2), ["var", "var/cache", "var/cache/dnf", "var/cache/new", "wh:var/cache/dnf/koji.solv"]);
+    let events = recorder.events.lock().expect("lock");
+    let packed: Vec<u64> = events
+        .iter()
+        .filter_map(|e| if let ProgressEvent::LayerPacked { entries, .. } = e { Some(*entries) } else { None })
+        .collect();
+    assert_eq!(packed[..3], [2, 4, 3], "var, var/cache, var/cache/new in the third");
+    assert_eq!(fs::read_to_string(tree.join("var/cache/dnf/koji.solv")).expect("kept"), "warm\n");
 }
 
 fn users() {

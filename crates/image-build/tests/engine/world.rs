@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use build_model::{Blame, BoxedDiagnose, Diagnose};
 use dockerfile::{IgnoreRules, PlanOptions, Platform, parse, plan};
 use image_build::{
-    BuildError, BuildRequest, BuiltImage, CancelFlag, ImageSource, InjectedMount, Limits, NoHooks, Progress, ProgressEvent,
-    RunHooks, SandboxNetwork, SandboxOptions, build,
+    BaseExtras, BuildError, BuildRequest, BuiltImage, CancelFlag, ImageSource, InjectedMount, Limits, NoHooks, Progress,
+    ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions, Underlay, build,
 };
 use image_layers::{
     Compression, ImageConfig, LocalImage, ManifestFormat, MergedView, PackOptions, Store, assemble_image, pack_layer,
@@ -56,6 +56,8 @@ impl ImageSource for Images {
 pub struct Options {
     pub network: SandboxNetwork,
     pub injected: Vec<InjectedMount>,
+    /// For stages on the base image.
+    pub underlays: Vec<Underlay>,
     pub run_env: Vec<(String, String)>,
     pub limits: Limits,
     pub squash: bool,
@@ -73,6 +75,7 @@ impl Default for Options {
         Self {
             network: SandboxNetwork::None,
             injected: Vec::new(),
+            underlays: Vec::new(),
             run_env: Vec::new(),
             limits: Limits::default(),
             squash: false,
@@ -186,9 +189,14 @@ impl World {
         let file = parse(text.as_bytes(), "Dockerfile").unwrap_or_else(|e| panic!("{e}"));
         let platform = Platform { os: "linux".into(), architecture: build_model::Arch::host().oci().into(), variant: None };
         let plan = plan(&file, &PlanOptions { target: None, build_args: options.build_args.clone(), platform }).expect("a plan");
+        // The base image has one layer, and the chain id of a first layer is its diff id.
+        let chain = self.images.0[BASE].config.rootfs.diff_ids[0].clone();
+        let extras = BaseExtras { injected: Vec::new(), underlays: options.underlays.clone() };
+        let for_base = BTreeMap::from([(chain, extras)]);
         let sandbox = SandboxOptions {
             runtime: "crun".into(),
             network: options.network.clone(),
+            for_base,
             injected: options.injected.clone(),
             run_env: options.run_env.clone(),
             limits: options.limits.clone(),
