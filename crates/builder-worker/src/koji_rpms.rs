@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use build_model::Nvra;
 use futures_util::future::BoxFuture;
 use koji_session::Session;
-use rpm_provenance::{KnownRpm, KojiRpms, LookupError};
+use rpm_provenance::{KnownRpm, KnownSignature, KojiRpms, LookupError};
 
 /// A hub session that answers for RPMs.
 pub struct HubRpms {
@@ -42,6 +42,15 @@ impl KojiRpms for HubRpms {
                 }
             }
             Ok(rpms.iter().map(|rpm| self.remembered(rpm).flatten()).collect())
+        })
+    }
+
+    fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
+        Box::pin(async move {
+            let found = self.session.query_rpm_sigs(rpm_ids).await;
+            let found = found.map_err(|error| LookupError::Hub { count: rpm_ids.len(), source: error.into() })?;
+            let known = |s: koji_session::RpmSignature| KnownSignature { sigkey: s.sigkey, sighash: s.sighash };
+            Ok(found.into_iter().map(|signatures| signatures.into_iter().map(known).collect()).collect())
         })
     }
 }

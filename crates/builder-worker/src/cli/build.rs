@@ -9,13 +9,16 @@ use dockerfile::PlanOptions;
 use image_build::{CancelFlag, Limits};
 use image_layers::{LocalImage, Store, docker_archive, oci_archive, oci_layout};
 use registry::{ImageReference, Registry, RegistryConfig};
-use rpm_provenance::ContentSource;
+use rpm_provenance::{ContentSource, ReleasePolicy};
 
 use super::image_source::ImageLocation;
 use super::progress::{ProgressMode, TerminalProgress};
 use crate::build_context::{platform, read_build_context};
 use crate::gated_build::{self, GatedBuild, Reach};
 use crate::pinned_images::PinnedImages;
+
+/// Bytes of packages kept between builds; a worker's configuration has `gate.cache_gb`.
+const GATE_CACHE_LIMIT: u64 = 20 << 30;
 
 /// Arguments of `containerbuild build`.
 #[derive(clap::Args)]
@@ -173,10 +176,13 @@ fn reach(args: &Args) -> Reach {
                     base_url: url.clone(),
                     repomd_sha256: None,
                     gpgkeys: Vec::new(),
+                    confined: false,
                 })
                 .collect(),
             lookup: None,
+            policy: ReleasePolicy::default(),
             cache_dir: args.store.with_file_name("gate"),
+            cache_limit: Some(GATE_CACHE_LIMIT),
         },
     }
 }

@@ -5,6 +5,7 @@
 //! so that what `check-config` prints is what a builder does.
 
 mod content;
+mod gate;
 mod hub;
 mod labels;
 mod registry;
@@ -12,10 +13,12 @@ mod registry;
 use std::path::{Path, PathBuf};
 
 use build_model::{Blame, Diagnose};
+use rpm_provenance::ReleasePolicy;
 use rpm_provenance::files::FilePolicy;
 use serde::{Deserialize, Serialize};
 
 pub use content::{ContentSettings, ContentSourceSettings, Origin};
+pub use gate::GateSettings;
 pub use hub::HubSettings;
 pub use labels::{LabelSettings, UrlPiece, url_pieces};
 pub use registry::{AliasSettings, RegistrySettings};
@@ -39,6 +42,9 @@ pub struct Settings {
     /// The OCI runtime and the limits of a RUN step.
     #[serde(default)]
     pub sandbox: SandboxSettings,
+    /// What the gate keeps of what content sources offer.
+    #[serde(default)]
+    pub gate: GateSettings,
     /// What must be true of an image before it is pushed.
     #[serde(default)]
     pub policy: PolicySettings,
@@ -139,12 +145,20 @@ pub struct PolicySettings {
     pub repo_url_hosts: Vec<String>,
     /// What becomes of files that are not as an RPM or the commit has them.
     pub files: FilePolicy,
+    /// What is asked of RPMs besides being Koji's: keys, blocked packages.
+    pub rpms: ReleasePolicy,
 }
 
 #[allow(clippy::derivable_impls)] // spelled out: this is the promise of the service
 impl Default for PolicySettings {
     fn default() -> Self {
-        Self { allow_foreign_parents: false, max_image_mb: None, repo_url_hosts: Vec::new(), files: FilePolicy::default() }
+        Self {
+            allow_foreign_parents: false,
+            max_image_mb: None,
+            repo_url_hosts: Vec::new(),
+            files: FilePolicy::default(),
+            rpms: ReleasePolicy::default(),
+        }
     }
 }
 
@@ -228,6 +242,9 @@ impl Settings {
         }
         if let Err((at, problem)) = self.policy.files.check() {
             return Err(bad(&format!("policy.files.allow[{at}]"), problem));
+        }
+        if let Some((key, problem)) = self.policy.rpms.check() {
+            return Err(bad(&format!("policy.rpms.{key}"), &problem));
         }
         for (target, content) in &self.content {
             for source in &content.sources {
@@ -318,6 +335,16 @@ mod tests {
         assert_eq!((files.unexplained, files.altered, files.allow.len()), (Decision::Refuse, Decision::Warn, 1));
         let text = format!("{GOOD}{}", own.replace("2031-12-31", "someday"));
         assert!(message(&text).contains("policy.files.allow[0] needs `until`"), "{}", message(&text));
+    }
+
+    #[test]
+    fn keys_and_blocked_packages_of_the_site_are_read_and_checked() {
+        let own = "\n[policy.rpms]\nallowed_keys = [\"deadbeef\"]\nblocked = [{ name = \"rsh*\", reason = \"plain text\" }]\n\
+                   [gate]\ncache_gb = 3\n";
+        let settings = Settings::parse(Path::new("w.toml"), &format!("{GOOD}{own}")).expect("settings");
+        assert_eq!((settings.policy.rpms.blocked.len(), settings.gate.cache_limit()), (1, Some(3 << 30)));
+        let bad = message(&format!("{GOOD}{}", own.replace("deadbeef", "beef")));
+        assert!(bad.contains("policy.rpms.allowed_keys[0] must be a key id"), "{bad}");
     }
 
     #[test]

@@ -121,8 +121,13 @@ pub async fn build_arch(
         progress: &progress,
         cancel,
     };
-    let reach =
-        Reach::Gate { sources: content.sources.clone(), lookup: Some(Arc::clone(&lookup)), cache_dir: settings.gate_cache_dir() };
+    let reach = Reach::Gate {
+        sources: content.sources.clone(),
+        lookup: Some(Arc::clone(&lookup)),
+        policy: settings.policy.rpms.clone(),
+        cache_dir: settings.gate_cache_dir(),
+        cache_limit: settings.gate.cache_limit(),
+    };
     let result = gated_build::build(&request, reach).await?;
     check_size(settings.policy.max_image_mb, &result.built)?;
     let (proof, databases) = prove(context, store, &result.built, &result.verdicts, lookup.as_ref()).await?;
@@ -239,6 +244,8 @@ impl Progress for LogProgress {
                     uncompressed_size >> 10
                 ));
             }
+            // One line a package: for the arch's log, beside what dnf says.
+            ProgressEvent::Note { text } if text.starts_with("gate: ") => self.log.line(&self.file, &text),
             ProgressEvent::Note { text } => self.log.step(&format!("note: {text}")),
         }
     }

@@ -89,7 +89,13 @@ pub async fn repo_url_sources(
             // Two files may use the same section name; the number keeps them apart in the sandbox.
             let name = format!("request{number}-{}", repo.name);
             context.log.step(&format!("content {name}: {}", repo.base_url));
-            sources.push(ContentSource { name, base_url: repo.base_url, repomd_sha256: None, gpgkeys: Vec::new() });
+            sources.push(ContentSource {
+                name,
+                base_url: repo.base_url,
+                repomd_sha256: None,
+                gpgkeys: Vec::new(),
+                confined: true,
+            });
         }
     }
     Ok(sources)

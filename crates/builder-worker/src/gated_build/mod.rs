@@ -3,7 +3,11 @@
 //!
 //! Used by the task (`steps/build_arch.rs`) and by `containerbuild build`.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bases;
+mod repo_mounts;
+mod solver_caches;
+
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,21 +15,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use build_model::{Blame, BoxedDiagnose, Diagnose};
 use image_build::netns::IsolatedNetwork;
 use image_build::{
-    BuildRequest, BuiltImage, CancelFlag, InjectedKind, InjectedMount, Limits, Progress, RunHooks, SandboxNetwork,
-    SandboxOptions, StepInfo,
+    BaseExtras, BuildRequest, BuiltImage, CancelFlag, Limits, Progress, ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions,
+    StepInfo,
 };
-use image_layers::{Compression, ManifestFormat, MergedView, Store, UnpackLimits};
-use rpm_provenance::{ContentSource, Gate, GateOptions, KojiRpms, Pin, Verdict};
+use image_layers::{Compression, ManifestFormat, Store};
+use rpm_provenance::{
+    BuildStep, ContentSource, Gate, GateOptions, HttpClients, KojiRpms, Pin, ReleasePolicy, Rule, Session, Verdict,
+};
 
 use crate::build_context::BuildContext;
 use crate::pinned_images::PinnedImages;
 
 /// Where RUN steps find the gate, inside their network namespace.
 const GATE_PORT: u16 = 3128;
-/// Directory of repository definitions in an image.
-const REPO_DIR: &str = "/etc/yum.repos.d";
-/// Largest dnf.conf that is read.
-const MAX_CONF: u64 = 1 << 20;
 
 /// What RUN steps may reach.
 pub enum Reach {
@@ -37,8 +39,12 @@ pub enum Reach {
         sources: Vec<ContentSource>,
         /// Who answers for RPMs; `None` releases unproven packages (builds without a hub).
         lookup: Option<Arc<dyn KojiRpms>>,
+        /// What the site asks of RPMs besides.
+        policy: ReleasePolicy,
         /// Proven packages, shared by all builds of this machine.
         cache_dir: PathBuf,
+        /// Bytes they may take; no limit when absent.
+        cache_limit: Option<u64>,
     },
     /// The machine's network (`--network host`; never in a task).
     Host,
@@ -82,6 +88,8 @@ pub struct GatedResult {
     pub verdicts: Vec<Verdict>,
     /// What the repositories were pinned to.
     pub pins: Vec<Pin>,
+    /// Keeps the packages in the cache for as long as this result is looked at.
+    _session: Option<Arc<Session>>,
 }
 
 /// A RUN step asked the gate for something it does not hand out.
@@ -119,6 +127,12 @@ pub enum GatedBuildError {
         /// Why.
         source: std::io::Error,
     },
+    /// The directory for the package managers' caches.
+    #[error("cannot use the directory for caches of package managers")]
+    SolverCache {
+        /// Why.
+        source: std::io::Error,
+    },
     /// No HTTP client for the repositories.
     #[error("cannot set up the gate's HTTP client")]
     Client(#[source] reqwest::Error),
@@ -132,6 +146,7 @@ impl Diagnose for GatedBuildError {
         match self {
             GatedBuildError::Network(_) => "sandbox-network",
             GatedBuildError::RepoFiles { .. } => "sandbox-repo-files",
+            GatedBuildError::SolverCache { .. } => "solver-cache",
             GatedBuildError::Client(_) => "gate-client",
         }
     }
@@ -143,39 +158,70 @@ impl Diagnose for GatedBuildError {
 /// The gate's when a repository cannot be pinned, [`Refused`], or the engine's.
 pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, BoxedDiagnose> {
     match reach {
-        Reach::Nothing => run_engine(build, SandboxNetwork::None, Vec::new(), None),
-        Reach::Host => run_engine(build, SandboxNetwork::Host, Vec::new(), None),
-        Reach::Gate { sources, lookup, cache_dir } => {
+        Reach::Nothing => run_engine(build, SandboxNetwork::None, None),
+        Reach::Host => run_engine(build, SandboxNetwork::Host, None),
+        Reach::Gate { sources, lookup, policy, cache_dir, cache_limit } => {
             let network = IsolatedNetwork::new(build.work_dir)?;
             let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
-            let http = reqwest::Client::builder().no_proxy().build().map_err(GatedBuildError::Client)?;
-            let gate = Gate::start(listeners, GateOptions { sources, cache_dir, lookup, http }).await?;
-            let injected = write_repo_files(&gate, build)?;
+            let http = HttpClients::new().map_err(GatedBuildError::Client)?;
+            let gate = Gate::start(listeners, GateOptions { sources, cache_dir, cache_limit, lookup, policy, http }).await?;
             let namespace = SandboxNetwork::Namespace(network.path().to_owned());
-            let result = run_engine(build, namespace, injected, Some(&gate));
+            let result = run_engine(build, namespace, Some(&gate));
             gate.stop().await;
             result
         }
     }
 }
 
-fn run_engine(
-    build: &GatedBuild<'_>,
-    network: SandboxNetwork,
-    injected: Vec<InjectedMount>,
-    gate: Option<&Gate>,
-) -> Result<GatedResult, BoxedDiagnose> {
+fn run_engine(build: &GatedBuild<'_>, network: SandboxNetwork, gate: Option<&Gate>) -> Result<GatedResult, BoxedDiagnose> {
     let pins = gate.map(Gate::pins).unwrap_or_default();
-    let sandbox = SandboxOptions {
+    let mut sandbox = SandboxOptions {
         runtime: build.runtime.clone(),
         network,
-        injected,
+        injected: Vec::new(),
+        for_base: BTreeMap::new(),
         run_env: if gate.is_some() { run_env() } else { Vec::new() },
         limits: build.limits.clone(),
     };
-    let hooks = GateHooks { gate, seen: AtomicUsize::new(0) };
+    let hooks =
+        GateHooks { gate, progress: build.progress, runtime: tokio::runtime::Handle::current(), seen: AtomicUsize::new(0) };
     let salt: Vec<&str> = pins.iter().map(|p| p.repomd_sha256.as_str()).collect();
-    let request = BuildRequest {
+    // The engine blocks for minutes. On the multi-thread runtime this thread leaves the pool meanwhile, so that the
+    // gate's connections are served by the others.
+    let built = tokio::task::block_in_place(|| {
+        if let Some(gate) = gate {
+            prepare_sandbox(gate, build, &mut sandbox)?;
+        }
+        image_build::build(&engine_request(build, &sandbox, &hooks, &salt.join(" "))).map_err(BoxedDiagnose::from)
+    })?;
+    let verdicts = gate.map(Gate::verdicts).unwrap_or_default();
+    Ok(GatedResult { built, verdicts, pins, _session: gate.map(Gate::session) })
+}
+
+/// The gate's definitions over those of the images, and the caches of their package managers under what RUN writes.
+fn prepare_sandbox(gate: &Gate, build: &GatedBuild<'_>, sandbox: &mut SandboxOptions) -> Result<(), BoxedDiagnose> {
+    sandbox.injected.push(repo_mounts::definitions(gate, build.work_dir)?);
+    let bases = bases::bases_of_runs(&build.context.plan, build.images, build.store)?;
+    for base in &bases {
+        let injected = repo_mounts::concealed(base, build.work_dir, build.progress)?;
+        sandbox.for_base.insert(base.chain.clone(), BaseExtras { injected, underlays: Vec::new() });
+    }
+    for base in &bases {
+        let underlays = solver_caches::underlays(gate, build, base, sandbox);
+        if let Some(extras) = sandbox.for_base.get_mut(&base.chain) {
+            extras.underlays = underlays;
+        }
+    }
+    Ok(())
+}
+
+fn engine_request<'a>(
+    build: &GatedBuild<'a>,
+    sandbox: &'a SandboxOptions,
+    run_hooks: &'a GateHooks<'_>,
+    cache_salt: &'a str,
+) -> BuildRequest<'a> {
+    BuildRequest {
         plan: &build.context.plan,
         context: build.root,
         ignore: build.context.ignore.clone(),
@@ -189,16 +235,12 @@ fn run_engine(
         use_cache: build.use_cache,
         compression: Compression::Gzip { level: 6 },
         format: ManifestFormat::DockerV2s2, // what every client of the field reads; OCI where a site asks for it
-        sandbox: &sandbox,
-        run_hooks: &hooks,
+        sandbox,
+        run_hooks,
         progress: build.progress,
         cancel: build.cancel,
-        cache_salt: &salt.join(" "),
-    };
-    // The engine blocks for minutes. On the multi-thread runtime this thread leaves the pool meanwhile, so that the
-    // gate's connections are served by the others.
-    let built = tokio::task::block_in_place(|| image_build::build(&request))?;
-    Ok(GatedResult { built, verdicts: gate.map(Gate::verdicts).unwrap_or_default(), pins })
+        cache_salt,
+    }
 }
 
 /// Sends programs that honour a proxy to the gate, which refuses other hosts with a reason: better than a name that
@@ -217,54 +259,35 @@ fn run_env() -> Vec<(String, String)> {
     env
 }
 
-/// The generated repository definitions, mounted over the image's own; edits by RUN steps are thrown away.
-fn write_repo_files(gate: &Gate, build: &GatedBuild<'_>) -> Result<Vec<InjectedMount>, BoxedDiagnose> {
-    let view = base_view(build)?;
-    let image_file = |path: &str| {
-        let bytes = view.as_ref()?.read(path, MAX_CONF).ok()??;
-        Some(String::from_utf8_lossy(&bytes).into_owned())
-    };
-    let dir = build.work_dir.join("repos");
-    let mut targets = BTreeSet::new();
-    for (target, text) in gate.repo_files(GATE_PORT, &image_file) {
-        let path = dir.join(target.trim_start_matches('/'));
-        let parent = path.parent().unwrap_or(&dir);
-        let failed = |source| GatedBuildError::RepoFiles { path: path.clone(), source };
-        std::fs::create_dir_all(parent).map_err(failed)?;
-        std::fs::write(&path, &text).map_err(failed)?;
-        // The directory as a whole, so that the image's own .repo files are out of sight.
-        targets.insert(if target.starts_with(REPO_DIR) { REPO_DIR.to_owned() } else { target });
-    }
-    let mount = |target: String| InjectedMount {
-        source: dir.join(target.trim_start_matches('/')),
-        target,
-        kind: InjectedKind::OverlayScratch,
-    };
-    Ok(targets.into_iter().map(mount).collect())
-}
-
-/// The base image of the target stage as a tree of files: its own dnf options stay in force.
-fn base_view(build: &GatedBuild<'_>) -> Result<Option<MergedView>, BoxedDiagnose> {
-    let Some(base) = build.context.base_reference().and_then(|name| build.images.0.get(name)) else { return Ok(None) };
-    let layers = build.store.unpack_image(base, &UnpackLimits::default())?;
-    Ok(Some(MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect())))
-}
-
 struct GateHooks<'a> {
     gate: Option<&'a Gate>,
+    progress: &'a dyn Progress,
+    runtime: tokio::runtime::Handle,
     seen: AtomicUsize,
 }
 
 impl RunHooks for GateHooks<'_> {
-    fn before_run(&self, _step: &StepInfo) {
+    fn before_run(&self, step: &StepInfo) {
         if let Some(gate) = self.gate {
             self.seen.store(gate.verdict_count(), Ordering::SeqCst);
+            let instruction = step.text.lines().next().unwrap_or_default().to_owned();
+            gate.set_step(Some(BuildStep { line: step.span.first_line, instruction }));
         }
     }
 
     fn after_run(&self, _step: &StepInfo, _exit: i32) -> Result<(), BoxedDiagnose> {
         let Some(gate) = self.gate else { return Ok(()) };
-        let refusals = gate.refusals_since(self.seen.load(Ordering::SeqCst));
+        // A file that was let through by its headers is judged by its end before the step may count.
+        self.runtime.block_on(gate.settle());
+        gate.set_step(None);
+        let seen = self.seen.load(Ordering::SeqCst);
+        for verdict in gate.verdicts_since(seen) {
+            // Metadata is of no interest in the log unless something is wrong with it; the report has all of it.
+            if verdict.rule != Rule::PinnedMetadata {
+                self.progress.event(ProgressEvent::Note { text: format!("gate: {verdict}") });
+            }
+        }
+        let refusals = gate.refusals_since(seen);
         let Some(first) = refusals.first() else { return Ok(()) };
         // dnf asks again for what it does not get; one line is enough.
         let mut list: Vec<String> = Vec::new();
