@@ -372,12 +372,12 @@ FROM_OUTSIDE = [
 REFUSED = AT_THE_GATE + IN_THE_PROOF + IN_THE_ACCOUNT + FROM_OUTSIDE
 
 HONEST = [
-    # The edit is made to a mounted copy: it changes nothing here and is gone after the RUN.
+    # The repositories' own sections outweigh it; put back, it is as the RPM brought it.
     Case(
         "dnf_conf_edited_in_vain",
         (
-            "RUN echo 'proxy=http://192.0.2.1:3128' >> /etc/dnf/dnf.conf && dnf -y --refresh install hello"
-            " && dnf clean all",
+            "RUN cp -p /etc/dnf/dnf.conf /tmp/kept && echo 'proxy=http://192.0.2.1:3128' >> /etc/dnf/dnf.conf"
+            " && dnf -y --refresh install hello && dnf clean all && mv /tmp/kept /etc/dnf/dnf.conf",
         ),
     ),
     Case("honest_packages", ("RUN dnf -y install hello jq && dnf clean all", "RUN dnf -y remove jq")),
