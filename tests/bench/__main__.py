@@ -12,7 +12,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from . import namespace, report
+from . import gate, namespace, report
 from .buildah import Buildah
 from .errors import BenchError
 from .inputs import Inputs
@@ -28,7 +28,8 @@ TIME_LIMIT = 690.0
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    names = ", ".join(row.name for row in ROWS)
+    known = [*(row.name for row in ROWS), gate.ROW]
+    names = ", ".join(known)
     parser.add_argument("--rows", metavar="NAME,…", help=f"only these: {names}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each row (3)")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/release/containerbuild")
@@ -36,13 +37,13 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, help="the page (docs/BENCHMARKS.md when all rows run, else printed)")
     parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, help="begin no further round after it, in s")
     chosen = parser.parse_args()
-    chosen.rows = chosen.rows.split(",") if chosen.rows else [row.name for row in ROWS]
-    unknown = [name for name in chosen.rows if name not in {row.name for row in ROWS}]
+    chosen.rows = chosen.rows.split(",") if chosen.rows else known
+    unknown = [name for name in chosen.rows if name not in known]
     if unknown:
         parser.error(f"no such row: {', '.join(unknown)} (there are: {names})")
     if chosen.rounds < 1:
         parser.error("at least one round")
-    if chosen.output is None and len(chosen.rows) == len(ROWS):
+    if chosen.output is None and set(chosen.rows) == set(known):
         chosen.output = ROOT / "docs/BENCHMARKS.md"
     return chosen
 
@@ -77,7 +78,9 @@ def bench(chosen: argparse.Namespace) -> None:
         ours = Containerbuild(chosen.binary, scratch.directory("ours"), inputs)
         buildah = Buildah(scratch.directory("buildah"), inputs)
         samples = measure(chosen, [ours, buildah], started + chosen.time_limit)
-        page = report.render(samples, buildah.version(), scratch.kind)
+        page = report.render(samples, buildah.version(), scratch.kind) if samples else ""
+        if gate.ROW in chosen.rows:
+            page += gate.section(gate.measure(ours, inputs, chosen.rounds))
     if chosen.output:
         chosen.output.write_text(page, encoding="utf-8")
         print(f"wrote {chosen.output} after {time.monotonic() - started:.0f} s")

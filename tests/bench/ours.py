@@ -24,22 +24,23 @@ class Containerbuild:
     def _store(self) -> Path:
         return self.directory / f"store-{next(self.numbers)}"
 
-    def _build(self, context: Path, store: Path, *options: str) -> Sample:
+    def build(self, context: Path, store: Path, *options: str) -> Sample:
+        """One build of a context with a store."""
         fixed = ["--store", str(store), "--insecure-registry", self.inputs.host, "--progress", "json"]
         # Commit times are in a worker what this variable is here: part of the cache key.
         environment = {"SOURCE_DATE_EPOCH": EPOCH, "TMPDIR": str(self.directory)}
         return run([self.binary, "build", str(context), *fixed, *options], environment)
 
-    def _warm(self, base: str) -> Path:
+    def warm(self, base: str) -> Path:
         """A store in which a base image is unpacked."""
         store = self._store()
-        self._build(self.inputs.context(f"warm-{base}", base, ["LABEL purpose=warm-up"]), store)
+        self.build(self.inputs.context(f"warm-{base}", base, ["LABEL purpose=warm-up"]), store)
         return store
 
     def _pushed(self, context: Path, base: str, *options: str) -> Sample:
-        store = self._warm(base)
+        store = self.warm(base)
         repository = f"ours/{store.name}"
-        sample = self._build(context, store, "--no-cache", "--push", f"{self.inputs.host}/{repository}:1", *options)
+        sample = self.build(context, store, "--no-cache", "--push", f"{self.inputs.host}/{repository}:1", *options)
         sample.layer = oci_image.layer_size(self.inputs.host, repository, "1")
         scratch.remove(store)
         return sample
@@ -47,21 +48,21 @@ class Containerbuild:
     def pull(self) -> dict[str, Sample]:
         """Twice with the same store."""
         context, store = rows.pull_context(self.inputs), self._store()
-        samples = {"pull": self._build(context, store), "pull-warm": self._build(context, store, "--no-cache")}
+        samples = {"pull": self.build(context, store), "pull-warm": self.build(context, store, "--no-cache")}
         scratch.remove(store)
         return samples
 
     def ten_runs(self) -> dict[str, Sample]:
         """A layer for each."""
-        store = self._warm("tools")
-        sample = self._build(rows.ten_runs_context(self.inputs), store, "--no-cache")
+        store = self.warm("tools")
+        sample = self.build(rows.ten_runs_context(self.inputs), store, "--no-cache")
         scratch.remove(store)
         return {"ten-runs": sample}
 
     def ten_runs_squashed(self) -> dict[str, Sample]:
         """One layer."""
-        store = self._warm("tools")
-        sample = self._build(rows.ten_runs_context(self.inputs), store, "--no-cache", "--squash")
+        store = self.warm("tools")
+        sample = self.build(rows.ten_runs_context(self.inputs), store, "--no-cache", "--squash")
         scratch.remove(store)
         return {"ten-runs-squashed": sample}
 
@@ -75,8 +76,8 @@ class Containerbuild:
 
     def copy(self) -> dict[str, Sample]:
         """To an image in the store."""
-        store = self._warm("tools")
-        sample = self._build(rows.copy_context(self.inputs), store, "--no-cache")
+        store = self.warm("tools")
+        sample = self.build(rows.copy_context(self.inputs), store, "--no-cache")
         scratch.remove(store)
         return {"copy": sample}
 
@@ -88,8 +89,8 @@ class Containerbuild:
     def rebuild(self) -> dict[str, Sample]:
         """The second of two equal builds."""
         context, store = rows.rebuild_context(self.inputs), self._store()
-        self._build(context, store)
-        sample = self._build(context, store)
+        self.build(context, store)
+        sample = self.build(context, store)
         scratch.remove(store)
         return {"rebuild": sample}
 
