@@ -32,6 +32,9 @@ aliases = [{{ prefix = "{registry_name}", location = "{registry}" }}]
 [scm]
 allowed = "127.0.0.1*:/container/*"
 
+[policy]
+repo_url_hosts = ["127.0.0.1"]
+
 # What RUN instructions of builds for this target are offered. The gate releases of it what Koji has built: the two
 # last ones are here to show what it refuses.
 [content.{target}]

@@ -5,6 +5,8 @@ Flags, output and exit codes are those people and scripts know from koji-contain
 """
 
 import json
+import sys
+import threading
 from optparse import OptionParser
 
 import koji
@@ -14,6 +16,9 @@ from koji_cli.lib import _running_in_bg, activate_session, watch_tasks
 GLOBAL_HELP = "\n(Specify the --help global option for a list of other help options)"
 # Relative to Koji's default, as `koji build --background`.
 BACKGROUND_PRIORITY = 5
+# The log in which the worker tells the steps of a build (crates/builder-worker/src/task/log.rs).
+STEP_LOG = "build.log"
+STEP_INTERVAL = 2.0
 
 
 @export_cli
@@ -30,17 +35,7 @@ def handle_container_build(options, session, args):
         parser.error("scm URL must be of the form <url_to_repository>#<revision>")
     opts = _container_opts(parser, flags)
 
-    activate_session(session, options)
-    _check_target(parser, session, target, flags.scratch)
-    kwargs = {"priority": BACKGROUND_PRIORITY if flags.background else None}
-    if flags.channel_override:
-        kwargs["channel"] = flags.channel_override
-    try:
-        task_id = session.buildContainer(source, target, opts, **kwargs)
-    except koji.ParameterError as refused:
-        # The hub's sentence is about these arguments: same form and exit code as a bad flag.
-        parser.error(str(refused))
-    return _follow(session, options, flags, task_id)
+    return _submit(parser, options, session, flags, target, "buildContainer", [source, target, opts])
 
 
 @export_cli
@@ -56,10 +51,31 @@ def handle_source_container_build(options, session, args):
     "[build] Build a sourcecontainer"
     parser = OptionParser(usage="usage: %prog source-container-build [options] target" + GLOBAL_HELP)
     _common_flags(parser, options)
-    parser.add_option("--koji-build-id", type="int", help="Build whose sources are wanted")
-    parser.add_option("--koji-build-nvr", help="NVR of the build whose sources are wanted")
-    parser.parse_args(args)
-    parser.error("source containers are not available yet")
+    parser.add_option("--koji-build-id", type="int", metavar="ID", help="Build whose sources are wanted")
+    parser.add_option("--koji-build-nvr", metavar="NVR", help="NVR of the build whose sources are wanted")
+    flags, args = parser.parse_args(args)
+    if len(args) != 1:
+        parser.error("Exactly one argument (a build target) is required")
+    if not (flags.koji_build_id or flags.koji_build_nvr):
+        parser.error("at least one of --koji-build-id and --koji-build-nvr has to be specified")
+    opts = _given(flags, "scratch", "signing_intent", "koji_build_id", "koji_build_nvr")
+    _add_userdata(parser, flags, opts)
+    return _submit(parser, options, session, flags, args[0], "buildSourceContainer", [args[0], opts])
+
+
+def _submit(parser, options, session, flags, target, method, arguments):
+    """Makes the task by a call of the hub plugin and follows it."""
+    activate_session(session, options)
+    _check_target(parser, session, target, flags.scratch)
+    kwargs = {"priority": BACKGROUND_PRIORITY if flags.background else None}
+    if flags.channel_override:
+        kwargs["channel"] = flags.channel_override
+    try:
+        task_id = session.callMethod(method, *arguments, **kwargs)
+    except koji.ParameterError as refused:
+        # The hub's sentence is about these arguments: same form and exit code as a bad flag.
+        parser.error(str(refused))
+    return _follow(session, options, flags, task_id)
 
 
 def _common_flags(parser, options):
@@ -67,6 +83,10 @@ def _common_flags(parser, options):
     parser.add_option("--wait", action="store_true", help="Wait on the build, even if running in the background")
     parser.add_option("--nowait", action="store_false", dest="wait", help="Don't wait on build")
     parser.add_option("--quiet", action="store_true", default=options.quiet, help="Do not print the task information")
+    parser.add_option(
+        "--progress", action="store_true", help="Print the steps of the build as they happen; the default on a terminal"
+    )
+    parser.add_option("--no-progress", action="store_false", dest="progress", help="Print the states of the tasks only")
     parser.add_option("--background", action="store_true", help="Run the build at a lower priority")
     parser.add_option("--channel-override", help="Use a non-standard channel")
     parser.add_option("--signing-intent", help="Not available: signing keys are policy of the site")
@@ -131,7 +151,8 @@ def _container_opts(parser, flags):
     if url and "://" not in url:
         parser.error("Value provided to --operator-csv-modifications-url does not look like an URL")
 
-    names = (
+    opts = _given(
+        flags,
         "scratch",
         "isolated",
         "git_branch",
@@ -143,18 +164,27 @@ def _container_opts(parser, flags):
         "dependency_replacements",
         "operator_csv_modifications_url",
     )
-    opts = {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
     if flags.arch_override:
         # Space separated in the task: the form pungi and older builders use.
         opts["arch_override"] = " ".join(flags.arch_override.replace(",", " ").split())
-    if flags.userdata is not None:
-        try:
-            opts["userdata"] = json.loads(flags.userdata)
-        except ValueError as error:
-            parser.error(f"--userdata is not valid JSON: {error}")
-        if not isinstance(opts["userdata"], dict):
-            parser.error("--userdata must be a JSON dictionary")
+    _add_userdata(parser, flags, opts)
     return opts
+
+
+def _given(flags, *names):
+    """The flags of these names that were given."""
+    return {name: getattr(flags, name) for name in names if getattr(flags, name) is not None}
+
+
+def _add_userdata(parser, flags, opts):
+    if flags.userdata is None:
+        return
+    try:
+        opts["userdata"] = json.loads(flags.userdata)
+    except ValueError as error:
+        parser.error(f"--userdata is not valid JSON: {error}")
+    if not isinstance(opts["userdata"], dict):
+        parser.error("--userdata must be a JSON dictionary")
 
 
 def _check_target(parser, session, target, scratch):
@@ -177,11 +207,63 @@ def _follow(session, options, flags, task_id):
         return None
     # Watching may take hours and needs no login; an open session would expire meanwhile.
     session.logout()
-    failed = watch_tasks(session, [task_id], quiet=flags.quiet, poll_interval=options.poll_interval)
+    progress = sys.stdout.isatty() if flags.progress is None else flags.progress
+    with StepFollower(session, task_id, enabled=progress and not flags.quiet):
+        failed = watch_tasks(session, [task_id], quiet=flags.quiet, poll_interval=options.poll_interval)
     if failed == 0:
         print(f"Task Result ({task_id}):")
         _print_value(_with_links(session.getTaskResult(task_id), options.weburl), 0)
     return failed
+
+
+class StepFollower:
+    """Prints the lines of a task's step log while `watch_tasks` prints the states, from a thread of its own.
+
+    It has its own anonymous session, because one session is for one thread. What it cannot read it leaves out: the
+    outcome of the command is the task's, never the follower's.
+    """
+
+    def __init__(self, session, task_id, enabled):
+        self.task_id = task_id
+        self.offset = 0
+        self.partial = b""
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._follow, daemon=True) if enabled else None
+        self.session = koji.ClientSession(session.baseurl, session.opts) if enabled else None
+
+    def __enter__(self):
+        if self.thread:
+            self.thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.done.set()
+        if self.thread:
+            self.thread.join()
+
+    def _follow(self):
+        last = False
+        while not last:
+            # The log is complete when the task has ended: once more after that.
+            last = self.done.wait(STEP_INTERVAL)
+            try:
+                self._print_new()
+            except (koji.GenericError, OSError) as error:
+                if last:
+                    print(f"  (the rest of the steps is in {STEP_LOG} of the task: {error})", file=sys.stderr)
+
+    def _print_new(self):
+        if STEP_LOG not in self.session.listTaskOutput(self.task_id):
+            return
+        while True:
+            data = self.session.downloadTaskOutput(self.task_id, STEP_LOG, offset=self.offset, size=1 << 20)
+            if not data:
+                break
+            self.offset += len(data)
+            *lines, self.partial = (self.partial + data).split(b"\n")
+            for line in lines:
+                print("  " + line.decode("utf-8", "replace"))
+        sys.stdout.flush()
 
 
 def _with_links(result, weburl):

@@ -116,13 +116,37 @@ def test_unknown_targets_and_locked_tags_are_refused(scene, run, admin):
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, f"koji: error: Destination tag {dest} is locked")
 
 
-@pytest.mark.parametrize(
-    ("command", "text"),
-    [
-        (["flatpak-build", "target", SOURCE], "flatpaks are not built by containerbuild"),
-        (["source-container-build", "target", "--koji-build-id", "1"], "source containers are not available yet"),
-    ],
-)
-def test_commands_that_are_not_there_say_so(run, command, text):
-    done = run(*command)
-    assert done.returncode == 2 and text in done.stderr
+def test_flatpaks_are_refused_with_who_builds_them(run):
+    done = run("flatpak-build", "target", SOURCE)
+    assert done.returncode == 2 and "flatpaks are not built by containerbuild" in done.stderr
+
+
+def test_steps_of_the_build_are_printed_when_asked_for(scene, run, tmp_path):
+    host = scene.host()
+    target, _, _ = scene.target()
+
+    def build():
+        tasks = wait_for(host.session.host.getTasks, "the task")
+        task_id = tasks[0]["id"]
+        host.take(task_id)
+        log = tmp_path / "build.log"
+        log.write_text("12:00:01 checked out\n12:00:02 built\n")
+        host.session.uploadWrapper(str(log), f"tasks/{task_id % 10000}/{task_id}")
+        host.session.host.closeTask(task_id, result_document({"repositories": [], "koji_builds": []}))
+
+    worker = threading.Thread(target=build)
+    worker.start()
+    channel = ["--channel-override", host.channel]
+    done = run("container-build", target, SOURCE, "--git-branch", "f40", "--scratch", *channel, "--wait", "--progress")
+    worker.join()
+    assert done.returncode == 0, done.stderr
+    assert "  12:00:01 checked out\n  12:00:02 built\n" in done.stdout
+
+
+def test_source_container_build_needs_a_build(scene, run):
+    target, _, _ = scene.target()
+    done = run("source-container-build", target)
+    text = "koji: error: at least one of --koji-build-id and --koji-build-nvr has to be specified"
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (2, text)
+    done = run("source-container-build", target, "--koji-build-nvr", "no-such-1", "--nowait")
+    assert done.returncode != 0 and "Source containers are not available yet" in done.stderr
