@@ -2,10 +2,12 @@
 repository behind a web server that counts what is asked of it.
 """
 
+import contextlib
 import functools
 import http.server
 import json
 import os
+import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -29,9 +31,9 @@ def distribution():
     return steps.make()
 
 
-@pytest.fixture
-def mirror(distribution):
-    handler = functools.partial(Recorder, directory=distribution / "repo")
+@contextlib.contextmanager
+def serving(directory):
+    handler = functools.partial(Recorder, directory=directory)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.asked = []
         thread = threading.Thread(target=server.serve_forever)
@@ -41,6 +43,12 @@ def mirror(distribution):
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def mirror(distribution):
+    with serving(distribution / "repo") as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -149,6 +157,77 @@ def test_a_run_cannot_poison_the_caches_of_another_build(build):
     assert spoilt.code == 0, spoilt.said
     clean = build("RUN ! grep -q spoilt /var/cache/dnf/*.solv && dnf -C -q repoquery hello && dnf -y install hello")
     assert clean.code == 0, clean.said
+
+
+COMPS = """<comps><group><id>greeters</id><name>Greeters</name><description>People</description><default>true</default>
+<uservisible>true</uservisible>
+<packagelist><packagereq type="mandatory">hello</packagereq></packagelist></group></comps>
+"""
+ADVISORY = """<updates><update from="demo@example.com" status="final" type="security" version="1"><id>DEMO-2026-1</id>
+<title>hello</title><issued date="2026-01-01 00:00:00"/><severity>Important</severity><description>Greets</description>
+<pkglist><collection short="d"><name>demo</name><package name="hello" epoch="0" version="{version}" release="{release}"
+ arch="{arch}"><filename>{file}</filename></package></collection></pkglist></update></updates>
+"""
+MODULE = """---
+document: modulemd
+version: 2
+data:
+  name: greet
+  stream: "1"
+  version: 20260101
+  context: abcd
+  arch: {arch}
+  summary: Greetings
+  description: Greetings
+  license: {{module: [MIT]}}
+  profiles: {{default: {{rpms: [hello]}}}}
+  artifacts: {{rpms: ["hello-0:{version}-{release}.{arch}"]}}
+...
+"""
+
+
+def rich_repository(distribution, directory):
+    """One package with everything that metadata can say of it, zchunk copies included."""
+    (rpm,) = (distribution / "repo").glob("hello-*.rpm")
+    repo = directory / "repo"
+    repo.mkdir(parents=True)
+    shutil.copy(rpm, repo)
+    name, arch, _ = rpm.name.rsplit(".", 2)
+    _, version, release = name.rsplit("-", 2)
+    facts = {"version": version, "release": release, "arch": arch, "file": rpm.name}
+    files = {"comps": COMPS, "updateinfo": ADVISORY.format(**facts), "modules": MODULE.format(**facts)}
+    for kind, text in files.items():
+        (directory / f"{kind}.xml").write_text(text)
+    commands = [
+        ["createrepo_c", "--quiet", "--zck", "-g", directory / "comps.xml", repo],
+        *(
+            ["modifyrepo_c", f"--mdtype={k}", directory / f"{k}.xml", repo / "repodata"]
+            for k in ("updateinfo", "modules")
+        ),
+    ]
+    for command in commands:
+        subprocess.run(command, check=True, capture_output=True)
+    return repo
+
+
+def test_groups_modules_and_advisories_come_through(distribution, tmp_path, state):
+    with serving(rich_repository(distribution, tmp_path)) as mirror:
+        built = Build(
+            tmp_path / "built",
+            state,
+            distribution,
+            mirror,
+            "demo-base",
+            [
+                "RUN dnf -q group list --hidden | grep Greeters",
+                "RUN dnf -q module list | grep greet && dnf -y module install greet:1/default && rpm -q hello",
+                "RUN dnf -q updateinfo list --all | grep DEMO-2026-1",
+                "RUN dnf -y remove hello && dnf -y install @greeters",
+            ],
+        )
+    assert built.code == 0, built.said
+    assert "gate: refused" not in built.said
+    assert any("modules" in path for path in built.asked) and any("comps" in path for path in built.asked)
 
 
 def test_every_verdict_stands_in_the_log_with_its_rule(build):

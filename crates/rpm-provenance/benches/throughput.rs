@@ -124,7 +124,7 @@ fn main() {
             base_url: format!("file://{}", repo.display()),
             repomd_sha256: None,
             gpgkeys: Vec::new(),
-            confined: false,
+            of_request: false,
         }],
         cache_dir: dir.path().join("cache"),
         cache_limit: None,

@@ -97,8 +97,11 @@ impl std::fmt::Display for Verdict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let word = if self.released { "released" } else { "refused" };
         write!(f, "{word} ({}): {} {}: {}", self.rule, self.method, self.url, self.evidence)?;
-        match &self.remedy {
-            Some(remedy) if !self.released => write!(f, "; {remedy}"),
+        if let Some(remedy) = self.remedy.as_ref().filter(|_| !self.released) {
+            write!(f, "; {remedy}")?;
+        }
+        match &self.step {
+            Some(step) if step.line > 0 => write!(f, " (line {})", step.line),
             _ => Ok(()),
         }
     }
@@ -146,5 +149,22 @@ impl VerdictLog {
     pub fn refusals_since(&self, n: usize) -> Vec<Verdict> {
         let from = if self.lines.len() >= MAX_LINES { n.min(MAX_LINES - 1) } else { n };
         self.lines.iter().skip(from).filter(|v| v.refused()).cloned().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_names_rule_evidence_remedy_and_the_run() {
+        let mut verdict = Verdict::new(Rule::HostNotAllowed, "GET", "http://h/x", "host not allowed: the build asked for h");
+        let line = verdict.to_string();
+        assert!(line.starts_with("refused (host-not-allowed): GET http://h/x: host not allowed"), "{line}");
+        assert!(line.ends_with("package what is needed as an RPM"), "{line}");
+        verdict.step = Some(BuildStep { line: 12, instruction: "RUN curl http://h/x".into() });
+        assert!(verdict.to_string().ends_with(" (line 12)"));
+        verdict.turn_into(Rule::PinnedMetadata, "it was listed".into());
+        assert_eq!(verdict.to_string(), "released (pinned-metadata): GET http://h/x: it was listed (line 12)");
     }
 }

@@ -31,7 +31,7 @@ fn source(base: &Path) -> ContentSource {
         base_url: format!("file://{}", base.display()),
         repomd_sha256: None,
         gpgkeys: Vec::new(),
-        confined: false,
+        of_request: false,
     }
 }
 

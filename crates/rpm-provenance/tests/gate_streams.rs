@@ -61,7 +61,7 @@ impl World {
                 base_url: self.upstream.url(),
                 repomd_sha256: None,
                 gpgkeys: Vec::new(),
-                confined: false,
+                of_request: false,
             }],
             cache_dir: self.cache(),
             cache_limit: None,
@@ -326,7 +326,7 @@ async fn what_a_request_names_may_not_lead_to_another_host() {
     world.upstream.conduct(BIG, Conduct::LeadsTo(elsewhere));
     for (confined, status) in [(true, 502), (false, 200)] {
         let mut options = world.options(MapKoji::with(&[&world.rpm]));
-        options.sources[0].confined = confined;
+        options.sources[0].of_request = confined;
         options.cache_dir = world.dir.path().join(format!("cache-{confined}"));
         let (gate, port) = start(options).await;
         assert_eq!(http().get(url(port)).send().await.unwrap().status(), status, "{confined}");

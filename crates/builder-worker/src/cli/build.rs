@@ -176,7 +176,7 @@ fn reach(args: &Args) -> Reach {
                     base_url: url.clone(),
                     repomd_sha256: None,
                     gpgkeys: Vec::new(),
-                    confined: false,
+                    of_request: false,
                 })
                 .collect(),
             lookup: None,

@@ -60,6 +60,8 @@ pub enum GateError {
         name: String,
         /// What is wrong.
         reason: String,
+        /// Whose move it is.
+        blame: Blame,
     },
     /// Its metadata cannot be had.
     #[error("cannot pin content source `{name}`")]
@@ -69,6 +71,8 @@ pub enum GateError {
         /// Why.
         #[source]
         source: Arc<FetchError>,
+        /// Whose move it is.
+        blame: Blame,
     },
     /// It is not what the build was pinned to.
     #[error("content source `{name}` has repomd.xml sha256:{found}, but the build is pinned to sha256:{wanted}")]
@@ -89,6 +93,8 @@ pub enum GateError {
         file: String,
         /// What is wrong, and where.
         reason: String,
+        /// Whose move it is.
+        blame: Blame,
     },
     /// A public key cannot be read.
     #[error("cannot read the public key {path}")]
@@ -109,7 +115,10 @@ pub enum GateError {
 
 impl Diagnose for GateError {
     fn blame(&self) -> Blame {
-        Blame::Site
+        match self {
+            GateError::BadSource { blame, .. } | GateError::Fetch { blame, .. } | GateError::Metadata { blame, .. } => *blame,
+            GateError::PinDiffers { .. } | GateError::Key { .. } | GateError::Cache(_) | GateError::Listener(_) => Blame::Site,
+        }
     }
     fn kind(&self) -> &'static str {
         match self {
@@ -120,6 +129,16 @@ impl Diagnose for GateError {
             GateError::Key { .. } => "content-source-key",
             GateError::Cache(_) => "gate-cache",
             GateError::Listener(_) => "gate-listener",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        match self {
+            GateError::Metadata { .. } => Some("have the repository's metadata made again with createrepo_c".to_owned()),
+            GateError::PinDiffers { .. } => Some("the repository was made anew; submit the build again".to_owned()),
+            GateError::Fetch { blame: Blame::Packager, .. } => Some(
+                "check the baseurl in the .repo file of the request; redirections to other hosts are not followed".to_owned(),
+            ),
+            _ => None,
         }
     }
     fn is_transient(&self) -> bool {
@@ -151,7 +170,11 @@ impl Gate {
         let mut sources = Vec::new();
         for source in &options.sources {
             if options.sources.iter().filter(|s| s.name == source.name).count() > 1 {
-                return Err(GateError::BadSource { name: source.name.clone(), reason: "there are two of this name".to_owned() });
+                return Err(GateError::BadSource {
+                    name: source.name.clone(),
+                    reason: "there are two of this name".to_owned(),
+                    blame: source.blame(),
+                });
             }
             let pinned = source::pin(source, &options.http, &cache).await?;
             tracing::info!(source = source.name, repomd = pinned.pin.repomd_sha256, packages = pinned.pin.packages, "pinned");

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use build_model::Blame;
 use futures_util::StreamExt as _;
 
 use super::GateError;
@@ -23,9 +24,16 @@ pub struct ContentSource {
     /// ASCII-armoured public keys; with any, the sandbox's dnf checks signatures (`gpgcheck=1`).
     #[serde(default)]
     pub gpgkeys: Vec<PathBuf>,
-    /// Whether redirections to another host are refused: what a request names may lead nowhere else.
+    /// Whether the request brought it. Then it is the packager's, and redirections to another host are refused.
     #[serde(default)]
-    pub confined: bool,
+    pub of_request: bool,
+}
+
+impl ContentSource {
+    /// Whose move it is when it cannot be used.
+    pub(super) fn blame(&self) -> Blame {
+        if self.of_request { Blame::Packager } else { Blame::Site }
+    }
 }
 
 /// What a content source was pinned to, for the build's records.
@@ -63,15 +71,20 @@ pub(super) struct PinnedSource {
 
 /// Fetches repomd.xml and primary.xml, checks them and remembers what they say.
 pub(super) async fn pin(source: &ContentSource, http: &HttpClients, cache: &FileCache) -> Result<PinnedSource, GateError> {
-    let bad = |reason: String| GateError::BadSource { name: source.name.clone(), reason };
-    let metadata = |file: &str, reason: String| GateError::Metadata { name: source.name.clone(), file: file.to_owned(), reason };
+    let bad = |reason: String| GateError::BadSource { name: source.name.clone(), reason, blame: source.blame() };
+    let metadata = |file: &str, reason: String| GateError::Metadata {
+        name: source.name.clone(),
+        file: file.to_owned(),
+        reason,
+        blame: source.blame(),
+    };
     let name_ok = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     if source.name.is_empty() || source.name.starts_with('.') || source.name.len() > 128 || !source.name.bytes().all(name_ok) {
         return Err(bad("a name has letters, digits, `.`, `_` and `-` only".to_owned()));
     }
     let keys = read_keys(source)?;
-    let upstream = Upstream::new(&source.base_url, http.for_source(source.confined)).map_err(bad)?;
-    let fetch_failed = |e| GateError::Fetch { name: source.name.clone(), source: e };
+    let upstream = Upstream::new(&source.base_url, http.for_source(source.of_request)).map_err(bad)?;
+    let fetch_failed = |e| GateError::Fetch { name: source.name.clone(), source: e, blame: source.blame() };
     let repomd_xml = fetch_repomd(&upstream).await.map_err(|e| fetch_failed(Arc::new(e)))?;
     let found = Checksum::sha256_of(&repomd_xml).hex().to_owned();
     if let Some(wanted) = source.repomd_sha256.as_deref().filter(|w| !w.eq_ignore_ascii_case(&found)) {

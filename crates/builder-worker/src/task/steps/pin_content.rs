@@ -95,7 +95,7 @@ pub async fn pin_content(
             base_url,
             repomd_sha256: None,
             gpgkeys: source.gpgkeys.clone(),
-            confined: false,
+            of_request: false,
         });
     }
     Ok(pinned)

@@ -94,7 +94,7 @@ pub async fn repo_url_sources(
                 base_url: repo.base_url,
                 repomd_sha256: None,
                 gpgkeys: Vec::new(),
-                confined: true,
+                of_request: true,
             });
         }
     }
