@@ -1,6 +1,7 @@
-"""`python3 -m bench`: time containerbuild and buildah alternately; write docs/BENCHMARKS.md when all rows ran.
+"""`python3 -m bench`: time containerbuild, buildah and BuildKit in turn; write docs/BENCHMARKS.md when all rows ran.
 
-Needs root, buildah, crun, docker-registry, busybox, rpmbuild and createrepo_c. Called by `make bench`.
+Needs root, buildah, crun, docker-registry, busybox, rpmbuild and createrepo_c. With dockerd in PATH, BuildKit is
+measured, too. Called by `make bench`.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import signal
 import sys
 import time
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 
-from . import gate, namespace, report
+from . import gate, kept, namespace, report
 from .buildah import Buildah
+from .buildkit import BuildKit
 from .errors import BenchError
 from .inputs import Inputs
 from .ours import Containerbuild
@@ -21,6 +24,7 @@ from .registry import LocalRegistry
 from .rows import ROWS
 from .scratch import Scratch
 
+Engine = Containerbuild | Buildah | BuildKit
 ROOT = Path(__file__).parents[2]
 TIME_LIMIT = 690.0
 
@@ -34,6 +38,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each row (3)")
     parser.add_argument("--binary", type=Path, default=ROOT / "target/release/containerbuild")
     parser.add_argument("--work-dir", type=Path, default=Path("/var/tmp"), help="where the scratch image is (/var/tmp)")
+    parser.add_argument("--no-buildkit", action="store_true", help="leave BuildKit out even where dockerd is found")
+    parser.add_argument("--keep", type=Path, help="file that samples are added to; the page then shows all rows in it")
     parser.add_argument("--output", type=Path, help="the page (docs/BENCHMARKS.md when all rows run, else printed)")
     parser.add_argument("--time-limit", type=float, default=TIME_LIMIT, help="begin no further round after it, in s")
     chosen = parser.parse_args()
@@ -48,7 +54,7 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
-def measure(chosen: argparse.Namespace, engines: list[Containerbuild | Buildah], deadline: float) -> report.Samples:
+def measure(chosen: argparse.Namespace, engines: list[Engine], deadline: float) -> report.Samples:
     """Every row, round by round, the engines in turn."""
     samples: report.Samples = defaultdict(lambda: defaultdict(list))
     works = {row.work: row.warm_up for row in ROWS if row.name in chosen.rows}
@@ -58,6 +64,8 @@ def measure(chosen: argparse.Namespace, engines: list[Containerbuild | Buildah],
                 print(f"{work}: {number} rounds, there is no time for more", flush=True)
                 break
             for engine in engines:
+                if not hasattr(engine, work):
+                    continue
                 for row, sample in getattr(engine, work)().items():
                     what = "warm-up" if number < 0 else f"{number + 1}/{chosen.rounds}"
                     print(
@@ -77,8 +85,20 @@ def bench(chosen: argparse.Namespace) -> None:
         inputs = Inputs(scratch.directory("inputs"), registry.host)
         ours = Containerbuild(chosen.binary, scratch.directory("ours"), inputs)
         buildah = Buildah(scratch.directory("buildah"), inputs)
-        samples = measure(chosen, [ours, buildah], started + chosen.time_limit)
-        page = report.render(samples, buildah.version(), scratch.kind) if samples else ""
+        names, why_not = {"buildah": buildah.version()}, "left out" if chosen.no_buildkit else BuildKit.missing()
+        with ExitStack() as stack:
+            engines: list[Engine] = [ours, buildah]
+            if not why_not:
+                try:
+                    buildkit = stack.enter_context(BuildKit(scratch.directory("buildkit"), inputs))
+                    engines.append(buildkit)
+                    names["buildkit"] = buildkit.version()
+                except BenchError as error:
+                    why_not = str(error)
+            samples = measure(chosen, engines, started + chosen.time_limit)
+        if chosen.keep:
+            samples = kept.add(chosen.keep, samples, names)
+        page = report.render(samples, names, why_not, scratch.kind) if samples else ""
         if gate.ROW in chosen.rows:
             page += gate.section(gate.measure(ours, inputs, chosen.rounds))
     if chosen.output:

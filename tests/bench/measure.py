@@ -32,6 +32,8 @@ class Sample:
     """Peak of the largest engine process in bytes."""
     layer: int = 0
     """Bytes of the layer that was made, compressed."""
+    said: list[str] = field(default_factory=list)
+    """Lines on standard error."""
     events: list[tuple[float, dict]] = field(default_factory=list)
     """Progress of containerbuild: seconds since the start, event."""
 
@@ -71,7 +73,8 @@ def run(command: list[str | Path], environment: dict[str, str] | None = None) ->
         said = "\n".join(line for _, line in lines)[-TAIL:]
         raise BenchError(f"exit {process.returncode} of: {' '.join(command)}\n{said}")
     events = [(at, json.loads(line)) for at, line in lines if line.startswith('{"')]
-    return Sample(wall, wall, usage.ru_utime + usage.ru_stime, peak[0], events=events)
+    said = [line for _, line in lines]
+    return Sample(wall, wall, usage.ru_utime + usage.ru_stime, peak[0], said=said, events=events)
 
 
 def _read(stream: object, started: float, lines: list[tuple[float, str]]) -> None:

@@ -68,7 +68,10 @@ class Containerbuild:
 
     def big_run(self) -> dict[str, Sample]:
         """What RUN itself took is taken off."""
-        return {"big-run": _without_run(self._pushed(rows.big_run_context(self.inputs), "tools"))}
+        context = rows.big_run_context(self.inputs)
+        gzip = _without_run(self._pushed(context, "tools"))
+        zstd = _without_run(self._pushed(context, "tools", "--compression", "zstd"))
+        return {"big-run": gzip, "big-run-zstd": zstd}
 
     def many_files(self) -> dict[str, Sample]:
         """What RUN itself took is taken off."""

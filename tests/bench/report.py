@@ -1,4 +1,4 @@
-"""docs/BENCHMARKS.md: the table, what was measured and how, and where the time of one build goes."""
+"""docs/BENCHMARKS.md: the tables, what was measured and how, and where the time of one build goes."""
 
 from __future__ import annotations
 
@@ -17,26 +17,22 @@ Samples = dict[str, dict[str, list[Sample]]]
 MEMORY_TARGET = 200 << 20
 
 HEADER = """<!-- Written by `make bench`. Do not edit. -->
-# Speed, side by side with buildah
+# Speed, side by side with buildah and BuildKit
 
 `make bench` reproduces this page (root; Debian 12: buildah, crun, docker-registry, busybox-static, xfsprogs, rpm,
-createrepo-c). `make bench BENCH="--rows copy,install --rounds 1"` runs single rows and prints them.
+createrepo-c, and docker.io for BuildKit). `make bench BENCH="--rows copy,install --rounds 1"` runs single rows and
+prints them.
 
 {machine}
 
-Both engines run alternately, as whole processes, in the same minutes on the same files. Trust the ratios; the seconds
+The engines run alternately, as whole processes, in the same minutes on the same files. Trust the ratios; the seconds
 are those of this machine on this day.
 """
-TABLE = """| work | containerbuild | {buildah} | times as fast | target | |
-|---|---|---|---|---|---|
-"""
 METHOD = """
-Seconds are medians (smallest) of {rounds} rounds. "commit + push" leaves out the time of RUN itself for both engines.
+Seconds are medians (smallest) of {rounds} rounds. "commit + push" leaves out the time of RUN itself for all engines.
 
 ## Processor, memory, layers
 
-| work | CPU s, ours | CPU s, buildah | memory, ours | memory, buildah | layer, ours | layer, buildah |
-|---|---|---|---|---|---|---|
 """
 NOTES = """
 CPU covers every process of the work, RUN included. Memory is the peak of the engine's own process; what runs in RUN is
@@ -53,10 +49,14 @@ Layers are compressed with gzip by both, at their usual levels.
   buildah from a read-only volume.
 - Every round starts from a fresh store with the base image unpacked (but for the cold pull). Cold means the engine's
   store: the registry's files are in the page cache.
-- The pull of containerbuild is a build of `FROM` and `LABEL`; that of buildah is `buildah pull`. In the rebuild row,
+- The pull of containerbuild is a build of `FROM` and `LABEL`; the others pull and do not build. In the rebuild row,
   everything that could be stale is looked at again: all files of the context are read.
-- The data is generated and the same on every machine: base image, COPY and RPMs compress about 2.5 times, what the two
-  RUN rows write about 1.3 times, which is the worst case for the compressor.
+{buildkit}- The data is generated and the same on every machine: base image, COPY and RPMs compress about 2.5 times,
+  what the two RUN rows write about 1.3 times, which is the worst case for the compressor.
+"""
+BUILDKIT = """- BuildKit: the one of dockerd with overlay2 on the same file system, one daemon for all rounds, its
+  images and cache removed before every round; `--network none`. Its CPU and memory are those of dockerd and
+  containerd. In the dnf row its packages come from an http server on loopback. It squashes no layers: no such row.
 """
 TIMELINE = """
 ## Where the time of a whole build goes
@@ -92,53 +92,68 @@ def seconds(samples: list[Sample]) -> str:
     return f"{median:.1f} s ({least:.1f})"
 
 
-def row_line(row: Row, found: dict[str, list[Sample]]) -> str:
+def row_line(row: Row, found: dict[str, list[Sample]], others: list[str]) -> str:
     """One line of the table."""
-    ours, theirs = found["containerbuild"], found["buildah"]
+    ours = found["containerbuild"]
     mine = statistics.median(sample.wall for sample in ours)
-    factor = statistics.median(sample.wall for sample in theirs) / mine
+    factors = {name: statistics.median(s.wall for s in found[name]) / mine for name in others if found.get(name)}
     targets, met = [], True
     if row.factor:
         targets.append(f"{row.factor:g}×")
-        met = met and factor >= row.factor
+        met = met and factors["buildah"] >= row.factor
     if row.seconds:
         targets.append(f"under {row.seconds * 1000:.0f} ms")
         met = met and mine < row.seconds
     verdict = ("met" if met else "**missed**") if targets else ""
-    cells = [row.title, seconds(ours), seconds(theirs), f"**{factor:.1f}×**", ", ".join(targets), verdict]
+    cells = [row.title, seconds(ours)]
+    for name in others:
+        cells += [seconds(found[name]), f"**{factors[name]:.1f}×**"] if name in factors else ["", ""]
+    cells += [", ".join(targets), verdict]
     return f"| {' | '.join(cells)} |"
 
 
-def detail_line(row: Row, found: dict[str, list[Sample]]) -> str:
+def detail_line(row: Row, found: dict[str, list[Sample]], engines: list[str]) -> str:
     """The same row's line in the second table."""
 
     def cpu(samples: list[Sample]) -> str:
         return f"{statistics.median(sample.cpu for sample in samples):.2f}"
 
     def memory(samples: list[Sample]) -> str:
-        return f"{max(sample.memory for sample in samples) / (1 << 20):.0f} MiB"
+        return f"{max(sample.memory for sample in samples) / (1 << 20):.0f}"
 
     def layer(samples: list[Sample]) -> str:
         size = max(sample.layer for sample in samples)
-        return f"{size / 1e6:.0f} MB" if size else ""
+        return f"{size / 1e6:.0f}" if size else ""
 
-    ours, theirs = found["containerbuild"], found["buildah"]
-    cells = [row.title, *(show(s) for show in (cpu, memory, layer) for s in (ours, theirs))]
-    return f"| {' | '.join(cells)} |"
+    shown = [show(found[name]) if found.get(name) else "" for show in (cpu, memory, layer) for name in engines]
+    return f"| {' | '.join([row.title, *shown])} |"
 
 
-def render(samples: Samples, buildah: str, scratch: str) -> str:
+def table(head: list[str], lines: list[str]) -> str:
+    """A table in Markdown."""
+    return f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "".join(f"{line}\n" for line in lines)
+
+
+def render(samples: Samples, names: dict[str, str], why_no_buildkit: str, scratch: str) -> str:
     """The page."""
     done = [row for row in ROWS if row.name in samples]
-    engines = [engine for found in samples.values() for engine in found.values()]
-    counts = sorted({len(engine) for engine in engines})
+    others = [name for name in ("buildah", "buildkit") if name in names]
+    measured = [engine for found in samples.values() for engine in found.values()]
+    counts = sorted({len(engine) for engine in measured})
     rounds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     largest = max(sample.memory for row in done for sample in samples[row.name]["containerbuild"]) >> 20
-    text = HEADER.format(machine=machine()) + "\n" + TABLE.format(buildah=buildah)
-    text += "".join(row_line(row, samples[row.name]) + "\n" for row in done)
+    head = ["work", "containerbuild"]
+    for name in others:
+        head += [names[name], "times as fast"]
+    text = HEADER.format(machine=machine()) + "\n"
+    text += table([*head, "target (buildah)", ""], [row_line(row, samples[row.name], others) for row in done])
     text += METHOD.format(rounds=rounds)
-    text += "".join(detail_line(row, samples[row.name]) + "\n" for row in done)
-    text += NOTES.format(scratch=scratch, target=MEMORY_TARGET >> 20, largest=largest)
+    engines = ["containerbuild", *others]
+    short = {"containerbuild": "ours", "buildah": "buildah", "buildkit": "BuildKit"}
+    head = [f"{what}, {short[name]}" for what in ("CPU s", "memory MiB", "layer MB") for name in engines]
+    text += table(["work", *head], [detail_line(row, samples[row.name], engines) for row in done])
+    buildkit = BUILDKIT if "buildkit" in names else f"- BuildKit was not measured: {why_no_buildkit}.\n"
+    text += NOTES.format(scratch=scratch, target=MEMORY_TARGET >> 20, largest=largest, buildkit=buildkit)
     if "install" in samples:
         middle = sorted(samples["install"]["containerbuild"], key=lambda sample: sample.whole)
         sample = middle[len(middle) // 2]

@@ -2,7 +2,8 @@
 //!
 //! `worker` is the long-running host (check-in, supervision), `task` is what one child process does for one Koji task,
 //! `cli` is everything a person can call. `config` is the site's configuration; `koji_rpms` answers the provenance
-//! crate's questions with hub calls; `gated_build` runs the engine behind the gate, for tasks and for the command line.
+//! crate's questions with hub calls; `gated_build` runs the engine behind the gate, for tasks and for the command line; `settle` makes what a RUN leaves
+//! the same every time.
 
 mod build_context;
 pub mod cli;
@@ -10,5 +11,6 @@ pub mod config;
 mod gated_build;
 mod koji_rpms;
 mod pinned_images;
+mod settle;
 mod task;
 mod worker;

@@ -1,8 +1,10 @@
 //! Where others take part in a build: images come from an [`ImageSource`], and [`RunHooks`] see every RUN.
 
+use std::path::Path;
+
 use build_model::BoxedDiagnose;
 use dockerfile::Platform;
-use image_layers::LocalImage;
+use image_layers::{FollowedBlob, LocalImage};
 
 use crate::progress::StepInfo;
 
@@ -31,6 +33,16 @@ pub trait RunHooks: Send + Sync {
         let _ = (step, exit);
         Ok(())
     }
+
+    /// After a RUN that succeeded: `upper` holds what it changed, at rest. What is not the same in every run of the same
+    /// command can be settled here. Nothing in it may be followed: it is a stranger's.
+    ///
+    /// # Errors
+    /// When the step must not count as done.
+    fn settle(&self, step: &StepInfo, upper: &Path) -> Result<(), BoxedDiagnose> {
+        let _ = (step, upper);
+        Ok(())
+    }
 }
 
 /// No hooks.
@@ -38,3 +50,10 @@ pub trait RunHooks: Send + Sync {
 pub struct NoHooks;
 
 impl RunHooks for NoHooks {}
+
+/// Sees the layers of the image while they are packed: to send them on before the build is done.
+pub trait LayerFollower: Send + Sync {
+    /// The packing of a layer begins. `blob` can be read as it grows; when the layer is given up its reader has an error.
+    /// Layers that turn out empty are not part of the image in the end.
+    fn layer_begun(&self, blob: FollowedBlob);
+}

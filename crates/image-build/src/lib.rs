@@ -24,7 +24,7 @@ pub use build::build;
 pub use cancel::CancelFlag;
 pub use copy::CopyError;
 pub use error::{BuildError, Foreign, StepError, StepPlace};
-pub use hooks::{ImageSource, NoHooks, RunHooks};
+pub use hooks::{ImageSource, LayerFollower, NoHooks, RunHooks};
 pub use progress::{OutputStream, Progress, ProgressEvent, Silent, StepInfo};
 pub use request::{BuildRequest, BuiltImage, PhaseTime};
 pub use rootfs::UserError;

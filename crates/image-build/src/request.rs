@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use dockerfile::{BuildPlan, IgnoreRules};
-use image_layers::{Compression, LocalImage, ManifestFormat, Store};
+use image_layers::{Compression, FileDigestAlgorithm, LocalImage, ManifestFormat, Store};
 
 use crate::cancel::CancelFlag;
-use crate::hooks::{ImageSource, RunHooks};
+use crate::hooks::{ImageSource, LayerFollower, RunHooks};
 use crate::progress::Progress;
 use crate::sandbox::SandboxOptions;
 
@@ -40,6 +40,10 @@ pub struct BuildRequest<'a> {
     pub compression: Compression,
     /// Format of the manifest.
     pub format: ManifestFormat,
+    /// Digests taken of every file of the new layers while they are packed, for `Store::file_digests`; may be empty.
+    pub file_digests: &'a [FileDigestAlgorithm],
+    /// Sees new layers of the image as they are packed.
+    pub layer_follower: Option<&'a dyn LayerFollower>,
     /// How RUN runs.
     pub sandbox: &'a SandboxOptions,
     /// Called around every RUN.

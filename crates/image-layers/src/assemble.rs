@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use build_model::Digest;
 use serde_json::Map;
 
+use crate::codec::Compression;
 use crate::descriptor::Descriptor;
 use crate::image::{ImageError, LocalImage};
 use crate::image_config::ImageConfig;
@@ -25,6 +26,14 @@ pub enum ManifestFormat {
 }
 
 impl ManifestFormat {
+    /// Whether layers of this compression have a name in the format.
+    pub fn knows(self, compression: Compression) -> bool {
+        match self {
+            ManifestFormat::Oci => true,
+            ManifestFormat::DockerV2s2 => media_types::layer_to_docker(compression.media_type()).is_some(),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             ManifestFormat::Oci => "the OCI format",

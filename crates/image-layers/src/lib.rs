@@ -27,13 +27,15 @@ mod testing;
 mod unpack;
 
 pub use assemble::{ManifestFormat, assemble_image};
-pub use codec::{Compression, decoder};
+pub use codec::{Compression, CompressionError, decoder};
 pub use descriptor::{Descriptor, Platform};
 pub use image::{ImageError, LocalImage, chain_id};
 pub use image_config::{ContainerConfig, Healthcheck, History, ImageConfig, RootFs};
 pub use layout_error::LayoutError;
 pub use manifest::{Index, IndexEntry, Manifest};
 pub use merged_view::MergedView;
-pub use pack::{PackError, PackOptions, PackedLayer, PathRule, pack_layer};
-pub use store::{BlobWriter, Store, StoreError, SweepReport, UnpackedLayer};
+pub use pack::{
+    FileDigest, FileDigestAlgorithm, LAYER_WRITER, PackError, PackOptions, PackedLayer, PathRule, pack_layer, pack_layer_followed,
+};
+pub use store::{BlobWriter, ExpectedBlob, FileDigests, FollowedBlob, Store, StoreError, SweepReport, UnpackedLayer};
 pub use unpack::{EntryProblem, UnpackError, UnpackLimits};

@@ -1,11 +1,10 @@
 //! One blob from a registry into the store: streamed in bounded memory, hashed while it is written, resumed after a lost
 //! connection, and published only when size and digest are right.
 
-use std::io::Write as _;
+use std::io::{BufWriter, Write as _};
 
-use build_model::Digest;
 use futures_util::StreamExt as _;
-use image_layers::{Descriptor, Store, StoreError};
+use image_layers::{Descriptor, ExpectedBlob, Store, StoreError};
 use oci_client::client::{BlobResponse, LayerDescriptor};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio_util::bytes::{Buf as _, Bytes};
@@ -19,6 +18,8 @@ use crate::retry::guarded;
 
 /// Pieces of the network's size (some ten KiB) in flight between the connection and the disk.
 const QUEUE: usize = 32;
+/// Bytes written at once.
+const WRITE: usize = 1 << 20;
 
 /// What goes to the writing thread. A queue that closes without `End` means: forget it.
 enum Part {
@@ -34,18 +35,19 @@ enum Stop {
 }
 
 impl Registry {
-    /// Brings `blob` into `store`.
+    /// Brings `blob` into `store`; `expected` tells those who follow it.
     pub(crate) async fn download(
         &self,
         endpoint: &Endpoint,
         target: &Target,
         store: &Store,
         blob: &Descriptor,
+        expected: ExpectedBlob,
     ) -> Result<(), RegistryError> {
         let (sender, receiver) = channel(QUEUE);
         let thread = tokio::task::spawn_blocking({
-            let (store, digest) = (store.clone(), blob.digest.clone());
-            move || write_blob(&store, receiver, &digest)
+            let store = store.clone();
+            move || write_blob(&store, receiver, &expected)
         });
         let received = self.receive(endpoint, target, blob, &sender).await;
         if received.is_ok() {
@@ -97,10 +99,11 @@ async fn receive_once(
     let digest = blob.digest.to_string();
     // No `urls`: fetching layers from places a manifest names would let an image send the builder anywhere.
     let layer = LayerDescriptor { digest: &digest, urls: &None };
+    let reader = endpoint.reader().map_err(Stop::Failed)?;
     let (mut stream, mut skip) = if *received == 0 {
-        (endpoint.reader.pull_blob_stream(&wire, &layer).await.map_err(failed)?, 0)
+        (reader.pull_blob_stream(&wire, &layer).await.map_err(failed)?, 0)
     } else {
-        match endpoint.reader.pull_blob_stream_partial(&wire, &layer, *received, None).await.map_err(failed)? {
+        match reader.pull_blob_stream_partial(&wire, &layer, *received, None).await.map_err(failed)? {
             BlobResponse::Partial(stream) => (stream, 0),
             // A registry without ranges starts again; what is here already is passed over.
             BlobResponse::Full(stream) => (stream, *received),
@@ -123,16 +126,16 @@ async fn receive_once(
     Ok(())
 }
 
-fn write_blob(store: &Store, mut parts: Receiver<Part>, digest: &Digest) -> Result<(), StoreError> {
-    let mut writer = store.blob_writer()?;
+fn write_blob(store: &Store, mut parts: Receiver<Part>, expected: &ExpectedBlob) -> Result<(), StoreError> {
+    // Large pieces: the file system handles few large ones in half the time of many small ones.
+    let mut writer = BufWriter::with_capacity(WRITE, expected.writer()?);
+    let failed = |source| StoreError::Io { action: "write a blob in", path: store.root().to_owned(), source };
     while let Some(part) = parts.blocking_recv() {
         match part {
-            Part::Bytes(bytes) => writer.write_all(&bytes).map_err(|source| StoreError::Io {
-                action: "write a blob in",
-                path: store.root().to_owned(),
-                source,
-            })?,
-            Part::End => return writer.finish(Some(digest)).map(drop),
+            Part::Bytes(bytes) => writer.write_all(&bytes).map_err(failed)?,
+            Part::End => {
+                return writer.into_inner().map_err(|e| failed(e.into_error()))?.finish(Some(expected.digest())).map(drop);
+            }
         }
     }
     Ok(())

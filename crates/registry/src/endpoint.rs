@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oci_client::client::{Certificate, ClientConfig, ClientProtocol};
@@ -23,24 +23,37 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest silence of a registry that is being read from.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
+const USER_AGENT: &str = concat!("containerbuild/", env!("CARGO_PKG_VERSION"));
+
 /// Everything needed to make clients.
 pub(crate) struct Endpoints {
-    insecure: Vec<String>,
-    certificates: Vec<Certificate>,
+    settings: Arc<ClientSettings>,
     auth_file: AuthFile,
     auth_path: Option<PathBuf>,
     clients: Mutex<HashMap<String, Endpoint>>,
+    questions: Mutex<Option<reqwest::Client>>,
 }
 
-/// Clients for one set of credentials.
+/// Clients for one set of credentials, made when first needed: each reads the machine's certificate authorities, which
+/// takes longer than a build that finds everything in the store.
 #[derive(Clone)]
 pub(crate) struct Endpoint {
-    /// For requests that are answered at once; gives up on silence.
-    pub(crate) reader: Client,
-    /// For uploads: reqwest counts the whole sending of a body as silence, so this one has no read time-out.
-    /// Whoever uses it watches the progress.
-    pub(crate) writer: Client,
+    reader: Lazy,
+    writer: Lazy,
     auth: RegistryAuth,
+}
+
+#[derive(Clone)]
+struct Lazy {
+    settings: Arc<ClientSettings>,
+    read_timeout: Option<Duration>,
+    client: Arc<Mutex<Option<Client>>>,
+}
+
+/// What all clients have in common.
+struct ClientSettings {
+    insecure: Vec<String>,
+    certificates: Vec<Certificate>,
 }
 
 impl Endpoints {
@@ -50,16 +63,28 @@ impl Endpoints {
             authorities.extend(certificates::read(path)?);
         }
         let auth_file = config.auth_file.as_deref().map(AuthFile::read).transpose()?.unwrap_or_default();
-        let endpoints = Self {
-            insecure: config.insecure.clone(),
-            certificates: authorities,
-            auth_file,
-            auth_path: config.auth_file.clone(),
-            clients: Mutex::default(),
-        };
-        // Malformed certificates shall be found at start, not in the first build.
-        endpoints.client(None)?;
-        Ok(endpoints)
+        let settings = Arc::new(ClientSettings { insecure: config.insecure.clone(), certificates: authorities });
+        if !settings.certificates.is_empty() {
+            // Malformed certificates shall be found at start, not in the first build.
+            settings.client(None)?;
+        }
+        let (clients, questions) = (Mutex::default(), Mutex::default());
+        Ok(Self { settings, auth_file, auth_path: config.auth_file.clone(), clients, questions })
+    }
+
+    /// Whether `registry` is spoken to in plain http.
+    pub(crate) fn is_plain(&self, registry: &str) -> bool {
+        self.settings.insecure.iter().any(|host| host == registry)
+    }
+
+    /// A client for single questions to plain-http registries that need no login: it has no certificates to read.
+    pub(crate) fn plain_client(&self) -> Option<reqwest::Client> {
+        let mut known = self.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if known.is_none() {
+            let builder = reqwest::Client::builder().tls_certs_only([]).no_proxy().redirect(reqwest::redirect::Policy::none());
+            *known = builder.connect_timeout(CONNECT_TIMEOUT).timeout(READ_TIMEOUT).user_agent(USER_AGENT).build().ok();
+        }
+        known.clone()
     }
 
     /// The clients to reach `target` with.
@@ -71,11 +96,14 @@ impl Endpoints {
         if let Some(endpoint) = clients.get(key) {
             return Ok(endpoint.clone());
         }
-        let endpoint = Endpoint { reader: self.client(Some(READ_TIMEOUT))?, writer: self.client(None)?, auth };
+        let lazy = |read_timeout| Lazy { settings: Arc::clone(&self.settings), read_timeout, client: Arc::default() };
+        let endpoint = Endpoint { reader: lazy(Some(READ_TIMEOUT)), writer: lazy(None), auth };
         clients.insert(key.to_owned(), endpoint.clone());
         Ok(endpoint)
     }
+}
 
+impl ClientSettings {
     /// Never `Client::new`: on a bad configuration that one goes on with the defaults, without our authorities.
     fn client(&self, read_timeout: Option<Duration>) -> Result<Client, RegistryError> {
         Client::try_from(ClientConfig {
@@ -85,7 +113,7 @@ impl Endpoints {
             platform_resolver: None,
             read_timeout,
             connect_timeout: Some(CONNECT_TIMEOUT),
-            user_agent: concat!("containerbuild/", env!("CARGO_PKG_VERSION")),
+            user_agent: USER_AGENT,
             ..ClientConfig::default()
         })
         .map_err(|source| RegistryError::Client { source: Box::new(source) })
@@ -94,24 +122,51 @@ impl Endpoints {
 
 impl std::fmt::Debug for Endpoints {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoints").field("insecure", &self.insecure).field("auth_file", &self.auth_path).finish_non_exhaustive()
+        f.debug_struct("Endpoints")
+            .field("insecure", &self.settings.insecure)
+            .field("auth_file", &self.auth_path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Lazy {
+    fn get(&self) -> Result<Client, RegistryError> {
+        let mut known = self.client.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let client = self.settings.client(self.read_timeout)?;
+        *known = Some(client.clone());
+        Ok(client)
     }
 }
 
 impl Endpoint {
+    /// For requests that are answered at once; gives up on silence.
+    pub(crate) fn reader(&self) -> Result<Client, RegistryError> {
+        self.reader.get()
+    }
+
+    /// For uploads: reqwest counts the whole sending of a body as silence, so this one has no read time-out.
+    /// Whoever uses it watches the progress.
+    pub(crate) fn writer(&self) -> Result<Client, RegistryError> {
+        self.writer.get()
+    }
+
     pub(crate) fn auth(&self) -> &RegistryAuth {
         &self.auth
     }
 
     /// Logs in to the reader for pulling.
     pub(crate) async fn login_to_read(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
-        self.login(&self.reader, RegistryOperation::Pull, action, target).await
+        self.login(&self.reader()?, RegistryOperation::Pull, action, target).await
     }
 
     /// Logs in to both clients, for checking and for pushing.
     pub(crate) async fn login_to_write(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
-        self.login(&self.reader, RegistryOperation::Pull, action, target).await?;
-        let login = self.login(&self.writer, RegistryOperation::Push, action, target);
+        self.login(&self.reader()?, RegistryOperation::Pull, action, target).await?;
+        let writer = self.writer()?;
+        let login = self.login(&writer, RegistryOperation::Push, action, target);
         match tokio::time::timeout(READ_TIMEOUT, login).await {
             Ok(outcome) => outcome,
             Err(_) => Err(stalled(action, target, READ_TIMEOUT)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use build_model::{Arch, Digest};
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
-use image_layers::{Descriptor, LocalImage, Store};
+use image_layers::{Descriptor, ExpectedBlob, LocalImage, Store, UnpackError, UnpackLimits};
 
 use crate::alias::Target;
 use crate::document::{Document, other_platform};
@@ -49,6 +49,9 @@ impl Registry {
     /// # Errors
     /// No such image, none for `arch`, content that is not what its digest says, or the registry or store fails.
     /// Blobs that arrived stay in the store for the next attempt.
+    ///
+    /// Layers are unpacked while they arrive, so that whoever unpacks the image next finds it done. What goes wrong in that
+    /// is theirs to find and to tell: the blobs are as good as their digests.
     pub async fn pull(
         &self,
         reference: &ImageReference,
@@ -65,7 +68,9 @@ impl Registry {
         };
         progress(PullEvent::Manifest { digest: fetched.digest.clone() });
         store.put_blob(&fetched.bytes).map_err(stored)?;
-        self.bring(&endpoint, &target, store, vec![manifest.config.clone()], &|_| {}).await?;
+        let config = (!store.has_blob(&manifest.config.digest)).then(|| store.expect_blob(&manifest.config.digest));
+        let config = config.into_iter().map(|expected| (manifest.config.clone(), expected)).collect();
+        self.bring(&endpoint, &target, store, config, &|_| {}).await?;
         let image = LocalImage::load(store, &fetched.digest, media_type)
             .map_err(|source| RegistryError::Image { target: target.to_string(), source })?;
         if let Some(found) = other_platform(&image.config, arch) {
@@ -77,7 +82,10 @@ impl Registry {
         let bytes = missing.iter().fold(0_u64, |sum, layer| sum.saturating_add(layer.size));
         progress(PullEvent::Layers { total: image.layers().len(), missing: missing.len(), bytes });
         let done = |layer: &Descriptor| progress(PullEvent::Layer { digest: layer.digest.clone(), size: layer.size });
-        self.bring(&endpoint, &target, store, missing, &done).await?;
+        let ahead = self.bring_expected(&endpoint, &target, store, &image, missing, &done).await?;
+        if let Some(Err(error)) = ahead {
+            tracing::debug!(%target, %error, "not unpacked while it was pulled");
+        }
         self.remember_origin(&target, image.layers().iter().map(|layer| &layer.digest));
         Ok(image)
     }
@@ -98,22 +106,44 @@ impl Registry {
         self.fetch(endpoint, &target.with_digest(&digest), Some(store)).await
     }
 
-    /// Downloads those of `blobs` the store does not have, a few at a time.
+    /// Downloads the layers `missing` and unpacks the image meanwhile; gives what became of the unpacking, if any was needed.
+    async fn bring_expected(
+        &self,
+        endpoint: &Endpoint,
+        target: &Target,
+        store: &Store,
+        image: &LocalImage,
+        missing: Vec<Descriptor>,
+        done: &(dyn Fn(&Descriptor) + Sync),
+    ) -> Result<Option<Result<(), UnpackError>>, RegistryError> {
+        if missing.is_empty() {
+            return Ok(None);
+        }
+        let expected = missing.into_iter().map(|blob| (blob.clone(), store.expect_blob(&blob.digest))).collect();
+        let ahead = tokio::task::spawn_blocking({
+            let (store, image) = (store.clone(), image.clone());
+            move || store.unpack_image(&image, &UnpackLimits::default()).map(drop)
+        });
+        // On an error the promises are broken, and the unpacking ends with the first blob that does not come.
+        self.bring(endpoint, target, store, expected, done).await?;
+        Ok(ahead.await.ok())
+    }
+
+    /// Downloads blobs, a few at a time.
     async fn bring(
         &self,
         endpoint: &Endpoint,
         target: &Target,
         store: &Store,
-        blobs: Vec<Descriptor>,
+        blobs: Vec<(Descriptor, ExpectedBlob)>,
         done: &(dyn Fn(&Descriptor) + Sync),
     ) -> Result<(), RegistryError> {
-        let missing: Vec<_> = blobs.into_iter().filter(|blob| !store.has_blob(&blob.digest)).collect();
-        if missing.is_empty() {
+        if blobs.is_empty() {
             return Ok(());
         }
         self.retry.run(Action::Pull, target, || endpoint.login_to_read(Action::Pull, target)).await?;
-        let downloads = missing.into_iter().map(|blob| async move {
-            self.download(endpoint, target, store, &blob).await?;
+        let downloads = blobs.into_iter().map(|(blob, expected)| async move {
+            self.download(endpoint, target, store, &blob, expected).await?;
             done(&blob);
             Ok::<(), RegistryError>(())
         });

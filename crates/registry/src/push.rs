@@ -152,7 +152,8 @@ impl Registry {
         })?;
         self.retry
             .run(action, target, || async {
-                let push = endpoint.writer.push_manifest_raw(&wire, bytes.to_vec(), content_type.clone());
+                let writer = endpoint.writer()?;
+                let push = writer.push_manifest_raw(&wire, bytes.to_vec(), content_type.clone());
                 match tokio::time::timeout(STALL, push).await {
                     Ok(outcome) => outcome.map(drop).map_err(|e| classify(e, action, target)),
                     Err(_) => Err(stalled(action, target, STALL)),

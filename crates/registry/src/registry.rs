@@ -54,6 +54,10 @@ impl Registry {
         self.endpoints.endpoint(target)
     }
 
+    pub(crate) fn endpoints(&self) -> &Endpoints {
+        &self.endpoints
+    }
+
     /// Remembers that a registry has `blobs`, so that a push to the same registry can mount instead of upload them.
     pub(crate) fn remember_origin<'a>(&self, target: &Target, blobs: impl IntoIterator<Item = &'a Digest>) {
         let mut origins = self.origins.lock().unwrap_or_else(std::sync::PoisonError::into_inner);

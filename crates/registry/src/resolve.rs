@@ -2,6 +2,8 @@
 
 use build_model::{Arch, Digest};
 use image_layers::{Index, Store};
+use oci_client::secrets::RegistryAuth;
+use reqwest::header::ACCEPT;
 
 use crate::alias::Target;
 use crate::classify::classify;
@@ -45,16 +47,43 @@ impl Registry {
         let target = self.target(reference)?;
         let endpoint = self.endpoint(&target)?;
         let fetched = self.fetch(&endpoint, &target, None).await?;
-        let platform_digest = match &fetched.document {
-            Document::Image(..) => fetched.digest.clone(),
-            Document::Index(index, _) => choose(index, arch, &target)?,
+        resolved(reference, fetched, arch, &target)
+    }
+
+    /// As [`Registry::resolve`], asking no more than it must: what a digest names is read from `store` where it has it, and
+    /// a tag costs one question (HEAD) when what it names is there.
+    ///
+    /// # Errors
+    /// As [`Registry::resolve`].
+    pub async fn resolve_known(
+        &self,
+        reference: &ImageReference,
+        arch: &Arch,
+        store: &Store,
+    ) -> Result<ResolvedImage, RegistryError> {
+        let target = self.target(reference)?;
+        let digest = match &target.location.digest {
+            Some(digest) => Some(digest.clone()),
+            None => self.ask_plainly(&target).await,
         };
-        Ok(ResolvedImage {
-            reference: reference.with_digest(fetched.digest.clone()),
-            digest: fetched.digest,
-            media_type: fetched.document.media_type().to_owned(),
-            platform_digest,
-        })
+        let Some(digest) = digest.filter(|digest| store.has_blob(digest)) else { return self.resolve(reference, arch).await };
+        let endpoint = self.endpoint(&target)?;
+        let fetched = self.fetch(&endpoint, &target.with_digest(&digest), Some(store)).await?;
+        resolved(reference, fetched, arch, &target)
+    }
+
+    /// The digest of a tag, from a plain-http registry that answers without a login; `None` means: ask properly.
+    async fn ask_plainly(&self, target: &Target) -> Option<Digest> {
+        let location = &target.location;
+        let endpoint = self.endpoint(target).ok()?;
+        if !self.endpoints().is_plain(&location.registry) || *endpoint.auth() != RegistryAuth::Anonymous {
+            return None;
+        }
+        let tag = location.tag.as_deref().unwrap_or("latest");
+        let url = format!("http://{}/v2/{}/manifests/{tag}", location.registry, location.repository);
+        let question = self.endpoints().plain_client()?.head(url).header(ACCEPT, ACCEPTED.join(", "));
+        let answer = question.send().await.ok()?.error_for_status().ok()?;
+        answer.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
     }
 
     /// Whether the registry has what `reference` names.
@@ -94,7 +123,7 @@ impl Registry {
                 endpoint.login_to_read(action, target).await?;
                 let wire = wire(&target.location);
                 endpoint
-                    .reader
+                    .reader()?
                     .pull_manifest_raw(&wire, endpoint.auth(), &ACCEPTED)
                     .await
                     .map_err(|e| classify(e, action, target))
@@ -116,7 +145,7 @@ impl Registry {
             .run(action, target, || async {
                 endpoint.login_to_read(action, target).await?;
                 let wire = wire(&target.location);
-                endpoint.reader.fetch_manifest_digest(&wire, endpoint.auth()).await.map_err(|e| classify(e, action, target))
+                endpoint.reader()?.fetch_manifest_digest(&wire, endpoint.auth()).await.map_err(|e| classify(e, action, target))
             })
             .await?;
         self.read_digest(&text, action, target)
@@ -130,6 +159,19 @@ impl Registry {
             message: error.to_string(),
         })
     }
+}
+
+fn resolved(reference: &ImageReference, fetched: Fetched, arch: &Arch, target: &Target) -> Result<ResolvedImage, RegistryError> {
+    let platform_digest = match &fetched.document {
+        Document::Image(..) => fetched.digest.clone(),
+        Document::Index(index, _) => choose(index, arch, target)?,
+    };
+    Ok(ResolvedImage {
+        reference: reference.with_digest(fetched.digest.clone()),
+        digest: fetched.digest,
+        media_type: fetched.document.media_type().to_owned(),
+        platform_digest,
+    })
 }
 
 /// The manifest for `arch` that an index names.

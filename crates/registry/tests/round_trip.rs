@@ -234,3 +234,33 @@ async fn pushes_and_pulls_run_as_tasks_of_their_own() {
         assert_eq!(task.await.expect("a task").expect("pull"), made);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_blob_is_sent_while_it_is_written_and_the_push_finds_it_there() {
+    use std::io::Write as _;
+    let server = DockerRegistry::start();
+    let registry = client(&[&server.host]);
+    let (_dir, ours) = store();
+    let content: Vec<u8> = (0..2_500_000_u32).flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let mut writer = ours.blob_writer().expect("a writer");
+    let growing = writer.follow().expect("a reader");
+    let upload = tokio::spawn({
+        let (registry, host) = (registry.clone(), server.host.clone());
+        async move { registry.upload_followed(growing, &host, "f40/web").await }
+    });
+    let digest = tokio::task::spawn_blocking(move || {
+        // More than two requests' worth, in pieces that fit none.
+        content.chunks(777_777).for_each(|piece| writer.write_all(piece).expect("written"));
+        writer.finish(None).expect("finished").0
+    });
+    let digest = digest.await.expect("no panic");
+    assert_eq!(upload.await.expect("no panic").expect("sent"), digest);
+    assert_eq!(std::fs::read(server.blob_file(&digest)).expect("there"), std::fs::read(ours.blob_path(&digest)).expect("here"));
+
+    let mut abandoned = ours.blob_writer().expect("a writer");
+    let growing = abandoned.follow().expect("a reader");
+    abandoned.write_all(b"begun").expect("written");
+    drop(abandoned);
+    let error = registry.upload_followed(growing, &server.host, "f40/web").await.expect_err("given up");
+    assert!(error.to_string().contains("f40/web"), "{error}");
+}

@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use build_model::{Arch, BoxedDiagnose};
 use dockerfile::PlanOptions;
-use image_build::{CancelFlag, Limits};
-use image_layers::{LocalImage, Store, docker_archive, oci_archive, oci_layout};
+use image_build::{CancelFlag, LayerFollower, Limits};
+use image_layers::{Compression, LocalImage, ManifestFormat, Store, docker_archive, oci_archive, oci_layout};
 use registry::{ImageReference, Registry, RegistryConfig};
 use rpm_provenance::{ContentSource, ReleasePolicy};
 
 use super::image_source::ImageLocation;
 use super::progress::{ProgressMode, TerminalProgress};
+use super::upload_ahead::UploadAhead;
 use crate::build_context::{platform, read_build_context};
 use crate::gated_build::{self, GatedBuild, Reach};
 use crate::pinned_images::PinnedImages;
@@ -67,6 +68,12 @@ pub struct Args {
     /// One layer for all new layers of the image.
     #[arg(long)]
     squash: bool,
+    /// Format of the manifest (docker; oci where --compression needs it).
+    #[arg(long, value_enum)]
+    format: Option<Format>,
+    /// Compression of new layers: gzip, zstd or none, with a level if wanted (zstd:7).
+    #[arg(long, value_name = "NAME[:LEVEL]", default_value_t = Compression::default())]
+    compression: Compression,
     /// The OCI runtime for RUN steps.
     #[arg(long, default_value = "crun")]
     runtime: PathBuf,
@@ -79,8 +86,19 @@ enum Network {
     Host,
 }
 
+/// As buildah and podman name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Docker,
+    Oci,
+}
+
 /// Runs the subcommand.
 pub fn main(args: &Args) -> ExitCode {
+    if !manifest_format(args).knows(args.compression) {
+        eprintln!("containerbuild: Docker's manifest format has no name for {} layers: use --format oci", args.compression);
+        return ExitCode::from(super::NOT_TOLD);
+    }
     // While there is one thread: the mount namespace (engine.md T2).
     if let Err(error) = image_build::prepare_process() {
         return super::fail(&error.into(), super::NOT_TOLD);
@@ -129,6 +147,7 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
     }
     let work = store.temp_dir()?;
     let cancel = CancelFlag::default();
+    let ahead = UploadAhead::to(&args.push, &registry)?;
     let labels: BTreeMap<String, String> = args.label.iter().cloned().collect();
     let request = GatedBuild {
         context: &context,
@@ -140,6 +159,10 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
         source_date_epoch: source_date_epoch(),
         squash: args.squash,
         use_cache: !args.no_cache,
+        compression: args.compression,
+        format: manifest_format(args),
+        file_digests: &[],
+        layer_follower: ahead.as_ref().map(|ahead| ahead as &dyn LayerFollower),
         runtime: args.runtime.clone(),
         limits: Limits::default(),
         progress: &TerminalProgress::new(args.progress),
@@ -156,10 +179,23 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
     for output in &args.output {
         write_output(&store, &image, output)?;
     }
+    if let Some(ahead) = ahead {
+        ahead.finish().await;
+    }
     for reference in &args.push {
         push(&registry, &store, &image, reference).await?;
     }
     Ok(image)
+}
+
+/// What was asked for; else Docker's, unless it has no name for the layers.
+fn manifest_format(args: &Args) -> ManifestFormat {
+    match args.format {
+        Some(Format::Oci) => ManifestFormat::Oci,
+        Some(Format::Docker) => ManifestFormat::DockerV2s2,
+        None if ManifestFormat::DockerV2s2.knows(args.compression) => ManifestFormat::DockerV2s2,
+        None => ManifestFormat::Oci,
+    }
 }
 
 fn reach(args: &Args) -> Reach {

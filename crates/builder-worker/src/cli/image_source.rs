@@ -68,7 +68,7 @@ impl ImageLocation {
             ImageLocation::OciArchive(file) => oci_archive::read(store, file, None, arch.oci())?,
             ImageLocation::DockerArchive(file) => docker_archive::read(store, file, None)?,
             ImageLocation::Registry(reference) => {
-                let resolved = registry.resolve(&reference.parse::<ImageReference>()?, arch).await?;
+                let resolved = registry.resolve_known(&reference.parse::<ImageReference>()?, arch, store).await?;
                 registry.pull(&resolved.reference, arch, store, &|_| {}).await?
             }
         })

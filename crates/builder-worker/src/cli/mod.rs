@@ -9,6 +9,7 @@ mod image_source;
 mod lint;
 mod progress;
 mod rpms;
+mod upload_ahead;
 mod verify;
 
 use std::io::IsTerminal;

@@ -7,6 +7,7 @@
 mod content;
 mod gate;
 mod hub;
+mod image;
 mod labels;
 mod registry;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 pub use content::{ContentSettings, ContentSourceSettings, Origin};
 pub use gate::GateSettings;
 pub use hub::HubSettings;
+pub use image::ImageSettings;
 pub use labels::{LabelSettings, UrlPiece, url_pieces};
 pub use registry::{AliasSettings, RegistrySettings};
 
@@ -45,6 +47,9 @@ pub struct Settings {
     /// What the gate keeps of what content sources offer.
     #[serde(default)]
     pub gate: GateSettings,
+    /// The form of the images that are made.
+    #[serde(default)]
+    pub image: ImageSettings,
     /// What must be true of an image before it is pushed.
     #[serde(default)]
     pub policy: PolicySettings,
@@ -251,6 +256,7 @@ impl Settings {
                 source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
             }
         }
+        self.image.check().map_err(|(key, problem)| bad(key, problem))?;
         self.labels.check().map_err(|(key, problem)| bad(key, &problem))?;
         Ok(())
     }
@@ -345,6 +351,19 @@ mod tests {
         assert_eq!((settings.policy.rpms.blocked.len(), settings.gate.cache_limit()), (1, Some(3 << 30)));
         let bad = message(&format!("{GOOD}{}", own.replace("deadbeef", "beef")));
         assert!(bad.contains("policy.rpms.allowed_keys[0] must be a key id"), "{bad}");
+    }
+
+    #[test]
+    fn images_are_dockers_with_gzip_unless_told_otherwise() {
+        use image_layers::{Compression, ManifestFormat};
+        let image = |own: &str| Settings::parse(Path::new("w.toml"), &format!("{GOOD}{own}")).expect("settings").image;
+        let usual = image("");
+        assert_eq!((usual.format, usual.compression), (ManifestFormat::DockerV2s2, Compression::Gzip { level: 6 }));
+        let own = image("\n[image]\nformat = \"oci\"\ncompression = \"zstd:7\"\n");
+        assert_eq!((own.format, own.compression), (ManifestFormat::Oci, Compression::Zstd { level: 7 }));
+        let refused = message(&format!("{GOOD}\n[image]\ncompression = \"zstd\"\n"));
+        assert!(refused.contains("image.compression") && refused.contains("\"oci\""), "{refused}");
+        assert!(message(&format!("{GOOD}\n[image]\ncompression = \"lzma\"\n")).contains("`lzma` is no compression"));
     }
 
     #[test]

@@ -15,10 +15,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use build_model::{Blame, BoxedDiagnose, Diagnose};
 use image_build::netns::IsolatedNetwork;
 use image_build::{
-    BaseExtras, BuildRequest, BuiltImage, CancelFlag, Limits, Progress, ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions,
-    StepInfo,
+    BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Limits, Progress, ProgressEvent, RunHooks, SandboxNetwork,
+    SandboxOptions, StepInfo,
 };
-use image_layers::{Compression, ManifestFormat, Store};
+use image_layers::{Compression, FileDigestAlgorithm, ManifestFormat, Store};
 use rpm_provenance::{
     BuildStep, ContentSource, Gate, GateOptions, HttpClients, KojiRpms, Pin, ReleasePolicy, Rule, Session, Verdict,
 };
@@ -70,6 +70,14 @@ pub struct GatedBuild<'a> {
     pub squash: bool,
     /// Whether layers of earlier builds may be used.
     pub use_cache: bool,
+    /// How new layers are compressed.
+    pub compression: Compression,
+    /// The format of the manifest.
+    pub format: ManifestFormat,
+    /// Digests taken of the files of new layers on the way.
+    pub file_digests: &'a [FileDigestAlgorithm],
+    /// Sees new layers of the image as they are packed.
+    pub layer_follower: Option<&'a dyn LayerFollower>,
     /// The OCI runtime.
     pub runtime: PathBuf,
     /// Limits of a RUN step.
@@ -183,8 +191,14 @@ fn run_engine(build: &GatedBuild<'_>, network: SandboxNetwork, gate: Option<&Gat
         run_env: if gate.is_some() { run_env() } else { Vec::new() },
         limits: build.limits.clone(),
     };
-    let hooks =
-        GateHooks { gate, progress: build.progress, runtime: tokio::runtime::Handle::current(), seen: AtomicUsize::new(0) };
+    let hooks = GateHooks {
+        gate,
+        progress: build.progress,
+        runtime: tokio::runtime::Handle::current(),
+        seen: AtomicUsize::new(0),
+        epoch: build.source_date_epoch,
+        scratch: build.work_dir,
+    };
     let salt: Vec<&str> = pins.iter().map(|p| p.repomd_sha256.as_str()).collect();
     // The engine blocks for minutes. On the multi-thread runtime this thread leaves the pool meanwhile, so that the
     // gate's connections are served by the others.
@@ -233,8 +247,10 @@ fn engine_request<'a>(
         source_date_epoch: build.source_date_epoch,
         squash: build.squash,
         use_cache: build.use_cache,
-        compression: Compression::Gzip { level: 6 },
-        format: ManifestFormat::DockerV2s2, // what every client of the field reads; OCI where a site asks for it
+        compression: build.compression,
+        format: build.format,
+        file_digests: build.file_digests,
+        layer_follower: build.layer_follower,
         sandbox,
         run_hooks,
         progress: build.progress,
@@ -264,6 +280,8 @@ struct GateHooks<'a> {
     progress: &'a dyn Progress,
     runtime: tokio::runtime::Handle,
     seen: AtomicUsize,
+    epoch: i64,
+    scratch: &'a Path,
 }
 
 impl RunHooks for GateHooks<'_> {
@@ -298,5 +316,8 @@ impl RunHooks for GateHooks<'_> {
             }
         }
         Err(Refused { refusals: list.join("\n"), blame: first.rule.blame(), remedy: first.remedy.clone() }.into())
+    }
+    fn settle(&self, _step: &StepInfo, upper: &Path) -> Result<(), BoxedDiagnose> {
+        Ok(crate::settle::settle(upper, self.epoch, self.scratch)?)
     }
 }

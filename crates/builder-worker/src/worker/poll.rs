@@ -176,6 +176,19 @@ impl Worker {
             tracing::warn!(task = %end.task, %error, "cannot tell the hub how a task ended; trying again");
             self.unsettled.push((job, end));
         }
+        if self.jobs.is_empty() {
+            self.flush_store();
+        }
+    }
+
+    /// Unpacked layers are flushed when nobody waits; until then they are trusted up to the next start of the machine.
+    fn flush_store(&self) {
+        let dir = self.settings.store_dir();
+        tokio::task::spawn_blocking(move || match image_layers::Store::open(&dir).and_then(|store| store.flush_layers()) {
+            Ok(0) => {}
+            Ok(layers) => tracing::debug!(layers, "flushed unpacked layers"),
+            Err(error) => tracing::warn!(%error, "cannot flush unpacked layers"),
+        });
     }
 
     async fn settle_again(&mut self) {

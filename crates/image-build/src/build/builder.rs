@@ -220,9 +220,10 @@ impl<'a> Builder<'a> {
         let lowers = self.lowers(state);
         let path = upper.path();
         let layer = self.layers.push_upper(step.clone(), key.clone(), upper);
-        let wanted = !self.request.squash && (self.caches() || self.is_part_of_target(state.index));
+        let is_part_of_image = self.is_part_of_target(state.index);
+        let wanted = !self.request.squash && (self.caches() || is_part_of_image);
         if let Some(packer) = self.packer.as_ref().filter(|_| wanted) {
-            packer.pack(PackJob { layer, step: step.clone(), upper: path, lowers });
+            packer.pack(PackJob { layer, step: step.clone(), upper: path, lowers, is_part_of_image });
         }
         state.key = key;
         state.layers.push(layer);

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use build_model::Arch;
-use image_layers::{ImageConfig, LocalImage, PackOptions, PackedLayer, assemble_image, chain_id};
+use image_layers::{ImageConfig, LocalImage, PackedLayer, assemble_image, chain_id};
 
 use super::Builder;
 use crate::error::BuildError;
-use crate::layers::{PackJob, Packed, StepCache, StepRecord, pack};
+use crate::layers::{PackJob, Packed, Packing, StepCache, StepRecord};
 use crate::request::BuiltImage;
 use crate::snapshot::merge_uppers;
 use crate::stage::{HistoryLine, StageState};
@@ -19,7 +19,7 @@ impl Builder<'_> {
         mut self,
         mut target: StageState,
         created: &str,
-        options: &PackOptions,
+        packing: &Packing<'_>,
     ) -> Result<BuiltImage, BuildError> {
         let begun = Instant::now();
         let mut packed = self.packer.take().and_then(|p| p.finish()).ok_or(BuildError::PackThread)?;
@@ -28,7 +28,7 @@ impl Builder<'_> {
 
         let begun = Instant::now();
         if self.request.squash {
-            self.squash(&mut target, options, &mut packed)?;
+            self.squash(&mut target, packing, &mut packed)?;
             self.spent("squash", begun.elapsed().as_secs_f64());
         }
         let begun = Instant::now();
@@ -62,7 +62,7 @@ impl Builder<'_> {
     }
 
     /// Makes one layer of all new ones of the target.
-    fn squash(&self, target: &mut StageState, options: &PackOptions, packed: &mut Packed) -> Result<(), BuildError> {
+    fn squash(&self, target: &mut StageState, packing: &Packing<'_>, packed: &mut Packed) -> Result<(), BuildError> {
         let uppers: Vec<PathBuf> = target.layers.iter().filter_map(|i| self.layers.get(*i)).filter_map(|l| l.upper()).collect();
         let (Some(first), Some(upper)) = (target.layers.first().copied(), uppers.first()) else { return Ok(()) };
         for above in uppers.iter().skip(1) {
@@ -70,8 +70,8 @@ impl Builder<'_> {
         }
         let Some(step) = target.layers.last().and_then(|i| self.layers.get(*i)).map(|l| l.step.clone()) else { return Ok(()) };
         let lowers = target.base.as_ref().map(|b| b.dirs.iter().rev().cloned().collect()).unwrap_or_default();
-        let job = PackJob { layer: first, step, upper: upper.clone(), lowers };
-        packed.insert(first, pack(&job, self.request.store, options, self.request.progress));
+        let job = PackJob { layer: first, step, upper: upper.clone(), lowers, is_part_of_image: true };
+        packed.insert(first, packing.pack(&job));
         // The last instruction that changed files stands for the layer in the history.
         let last = target.layers.last().copied();
         target.layers.truncate(1);

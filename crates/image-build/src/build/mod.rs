@@ -12,7 +12,7 @@ use image_layers::PackOptions;
 pub(crate) use builder::{Builder, Made};
 
 use crate::error::BuildError;
-use crate::layers::Packer;
+use crate::layers::{Packer, Packing};
 use crate::request::{BuildRequest, BuiltImage};
 use crate::sandbox::EngineDir;
 
@@ -27,10 +27,15 @@ pub fn build(request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError> {
     let created =
         crate::stage::rfc3339(request.source_date_epoch).ok_or(BuildError::Date { epoch: request.source_date_epoch })?;
     let engine = EngineDir::create(request.work_dir, &request.sandbox.runtime).map_err(BuildError::WorkDir)?;
-    let options =
-        PackOptions { compression: request.compression, clamp_mtime: Some(request.source_date_epoch), ..PackOptions::default() };
+    let options = PackOptions {
+        compression: request.compression,
+        clamp_mtime: Some(request.source_date_epoch),
+        file_digests: request.file_digests.to_vec(),
+        ..PackOptions::default()
+    };
     std::thread::scope(|scope| {
-        let packer = Packer::start(scope, request.store, options.clone(), request.progress);
+        let packing = Packing { store: request.store, options, progress: request.progress, follower: request.layer_follower };
+        let packer = Packer::start(scope, packing.clone());
         let mut builder = Builder::new(request, engine, packer);
         let target = match builder.walk() {
             Ok(target) => target,
@@ -40,7 +45,7 @@ pub fn build(request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError> {
             }
         };
         let begun = Instant::now();
-        let built = builder.finish(target, &created, &options)?;
+        let built = builder.finish(target, &created, &packing)?;
         tracing::debug!(seconds = begun.elapsed().as_secs_f64(), "finished the image");
         Ok(built)
     })

@@ -15,7 +15,8 @@ impl CacheKey {
     /// What a stage starts from: the chain id of an image, or nothing. `salt` is the caller's, `format` whatever shapes
     /// every layer (compression, date).
     pub(crate) fn base(chain_id: Option<&str>, salt: &str, format: &str) -> Self {
-        Self::hash([ENGINE_VERSION, chain_id.unwrap_or("scratch"), salt, format].map(str::as_bytes))
+        let engine = format!("{ENGINE_VERSION}, layers {}", image_layers::LAYER_WRITER);
+        Self::hash([&engine, chain_id.unwrap_or("scratch"), salt, format].map(str::as_bytes))
     }
 
     /// The step that follows this one and is described by `fields`.

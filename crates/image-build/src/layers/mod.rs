@@ -8,4 +8,4 @@ mod packer;
 pub(crate) use arena::Layers;
 pub(crate) use cache::{StepCache, StepRecord};
 pub(crate) use cache_key::CacheKey;
-pub(crate) use packer::{PackJob, Packed, Packer, pack};
+pub(crate) use packer::{PackJob, Packed, Packer, Packing};

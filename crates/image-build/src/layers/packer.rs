@@ -6,8 +6,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Scope, ScopedJoinHandle};
 use std::time::Instant;
 
-use image_layers::{PackError, PackOptions, PackedLayer, Store, pack_layer};
+use image_layers::{PackError, PackOptions, PackedLayer, Store, pack_layer, pack_layer_followed};
 
+use crate::hooks::LayerFollower;
 use crate::progress::{Progress, ProgressEvent, StepInfo};
 
 /// A frozen upper directory to be packed.
@@ -19,6 +20,17 @@ pub(crate) struct PackJob {
     pub(crate) upper: PathBuf,
     /// What it lies on, top first.
     pub(crate) lowers: Vec<PathBuf>,
+    /// Whether it becomes a layer of the image.
+    pub(crate) is_part_of_image: bool,
+}
+
+/// How layers are packed, and who is told.
+#[derive(Clone)]
+pub(crate) struct Packing<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) options: PackOptions,
+    pub(crate) progress: &'a dyn Progress,
+    pub(crate) follower: Option<&'a dyn LayerFollower>,
 }
 
 /// What became of the layers, by index.
@@ -32,14 +44,9 @@ pub(crate) struct Packer<'scope> {
 
 impl<'scope> Packer<'scope> {
     /// Starts the thread in `scope`.
-    pub(crate) fn start<'env>(
-        scope: &'scope Scope<'scope, 'env>,
-        store: &'env Store,
-        options: PackOptions,
-        progress: &'env dyn Progress,
-    ) -> Self {
+    pub(crate) fn start<'env>(scope: &'scope Scope<'scope, 'env>, packing: Packing<'env>) -> Self {
         let (jobs, receiver) = channel();
-        let thread = scope.spawn(move || pack_all(&receiver, store, &options, progress));
+        let thread = scope.spawn(move || pack_all(&receiver, &packing));
         Self { jobs, thread }
     }
 
@@ -56,29 +63,32 @@ impl<'scope> Packer<'scope> {
     }
 }
 
-fn pack_all(jobs: &Receiver<PackJob>, store: &Store, options: &PackOptions, progress: &dyn Progress) -> Packed {
+fn pack_all(jobs: &Receiver<PackJob>, packing: &Packing<'_>) -> Packed {
     let mut packed = Packed::new();
     for job in jobs {
-        packed.insert(job.layer, pack(&job, store, options, progress));
+        packed.insert(job.layer, packing.pack(&job));
     }
     packed
 }
 
-/// Packs one layer and tells about it.
-pub(crate) fn pack(
-    job: &PackJob,
-    store: &Store,
-    options: &PackOptions,
-    progress: &dyn Progress,
-) -> Result<PackedLayer, PackError> {
-    let begun = Instant::now();
-    let layer = pack_layer(store, &job.upper, &job.lowers, options)?;
-    progress.event(ProgressEvent::LayerPacked {
-        step: job.step.clone(),
-        entries: layer.entries,
-        size: layer.descriptor.size,
-        uncompressed_size: layer.uncompressed_size,
-        seconds: begun.elapsed().as_secs_f64(),
-    });
-    Ok(layer)
+impl Packing<'_> {
+    /// Packs one layer and tells about it.
+    pub(crate) fn pack(&self, job: &PackJob) -> Result<PackedLayer, PackError> {
+        let begun = Instant::now();
+        let layer = match self.follower.filter(|_| job.is_part_of_image) {
+            Some(follower) => {
+                let tell = |blob| follower.layer_begun(blob);
+                pack_layer_followed(self.store, &job.upper, &job.lowers, &self.options, &tell)?
+            }
+            None => pack_layer(self.store, &job.upper, &job.lowers, &self.options)?,
+        };
+        self.progress.event(ProgressEvent::LayerPacked {
+            step: job.step.clone(),
+            entries: layer.entries,
+            size: layer.descriptor.size,
+            uncompressed_size: layer.uncompressed_size,
+            seconds: begun.elapsed().as_secs_f64(),
+        });
+        Ok(layer)
+    }
 }

@@ -81,6 +81,7 @@ impl<'a> Builder<'a> {
         }
         let upper = snapshot.freeze()?;
         drop(mounts);
+        hooks.settle(step, &upper.path()).map_err(|e| StepError::Hook(Foreign(e)))?;
         self.made(state, key, upper, step)
     }
 
@@ -153,6 +154,8 @@ impl<'a> Builder<'a> {
         for (name, value) in &self.request.sandbox.run_env {
             add(name, value, true);
         }
+        // What honours it writes the same in every run (reproducible-builds.org); rpm does since 4.17.
+        add("SOURCE_DATE_EPOCH", &self.request.source_date_epoch.to_string(), false);
         add("HOME", user.home.as_deref().unwrap_or("/"), false);
         environment.into_iter().map(|(name, value)| format!("{name}={value}")).collect()
     }

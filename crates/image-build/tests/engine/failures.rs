@@ -105,6 +105,8 @@ fn with_runtime(world: &World, runtime: &str) -> BuildError {
         use_cache: false,
         compression: image_layers::Compression::None,
         format: image_layers::ManifestFormat::Oci,
+        file_digests: &[],
+        layer_follower: None,
         sandbox: &sandbox,
         run_hooks: &NoHooks,
         progress: &image_build::Silent,

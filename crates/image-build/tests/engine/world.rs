@@ -216,6 +216,8 @@ impl World {
             use_cache: options.use_cache,
             compression: Compression::Gzip { level: 1 },
             format: ManifestFormat::Oci,
+            file_digests: &[],
+            layer_follower: None,
             sandbox: &sandbox,
             run_hooks: options.hooks.as_ref(),
             progress,

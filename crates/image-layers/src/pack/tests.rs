@@ -11,7 +11,13 @@ use crate::store::UnpackedLayer;
 use crate::tar_format::{TarKind, TarReader};
 use crate::testing::{is_root, listing, merged_listing, set_xattr, shell, store, tar_of, unpack_plain};
 
-const PLAIN: PackOptions = PackOptions { compression: Compression::None, clamp_mtime: Some(2000), skip: Vec::new(), threads: 1 };
+const PLAIN: PackOptions = PackOptions {
+    compression: Compression::None,
+    clamp_mtime: Some(2000),
+    skip: Vec::new(),
+    threads: 1,
+    file_digests: Vec::new(),
+};
 
 /// The entries of a packed layer: path, and the target of links.
 fn entries(store: &Store, layer: &PackedLayer) -> Vec<String> {
@@ -383,4 +389,69 @@ fn an_empty_layer_is_two_empty_blocks() {
     assert_eq!((layer.entries, layer.uncompressed_size), (0, 1024));
     // The diff id every tool gives to an empty layer.
     assert_eq!(layer.diff_id.as_str(), "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef");
+}
+
+#[test]
+fn digests_of_files_are_taken_on_the_way_and_change_nothing() {
+    let (_dir, store) = store();
+    let (_work, upper) = upper(&store);
+    fs::create_dir(upper.join("d")).expect("made");
+    let large: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    fs::write(upper.join("d/large"), &large).expect("written");
+    fs::hard_link(upper.join("d/large"), upper.join("d/other")).expect("linked");
+    fs::write(upper.join("empty"), b"").expect("written");
+    symlink("d", upper.join("link")).expect("linked");
+    let without = pack_layer(&store, &upper, &[], &PLAIN).expect("packed");
+    assert!(store.file_digests(&without.diff_id).expect("no error").is_none());
+    let algorithms = vec![FileDigestAlgorithm::Sha256, FileDigestAlgorithm::Md5];
+    let with = pack_layer(&store, &upper, &[], &PackOptions { file_digests: algorithms, ..PLAIN }).expect("packed");
+    assert_eq!(with, without);
+    let list = store.file_digests(&with.diff_id).expect("no error").expect("a list");
+    let files: Vec<FileDigest> = list.collect::<Result<_, _>>().expect("readable");
+    let found: Vec<(&[u8], u64, String)> = files
+        .iter()
+        .map(|file| {
+            let sum = file.get(FileDigestAlgorithm::Sha256).expect("sha256").try_into().expect("32 bytes");
+            (file.path.as_slice(), file.size, Digest::from_sha256(sum).to_string())
+        })
+        .collect();
+    let digest = |bytes: &[u8]| crate::testing::sha256(bytes).to_string();
+    let (large_sum, size) = (digest(&large), large.len() as u64);
+    let expected: [(&[u8], u64, String); 3] =
+        [(b"d/large", size, large_sum.clone()), (b"d/other", size, large_sum), (b"empty", 0, digest(b""))];
+    assert_eq!(found, expected);
+    let md5_of_nothing = *b"\xd4\x1d\x8c\xd9\x8f\x00\xb2\x04\xe9\x80\x09\x98\xec\xf8\x42\x7e";
+    assert_eq!(files[2].get(FileDigestAlgorithm::Md5), Some(&md5_of_nothing[..]));
+}
+
+#[test]
+fn the_layer_writer_has_not_changed() {
+    // Files, directories, links, odd names, attributes, an entry per tar feature: when one of these digests changes,
+    // every image built later gets other digests. Then LAYER_WRITER must be raised, too.
+    if !is_root() {
+        return;
+    }
+    let (_dir, store) = store();
+    let (_work, upper) = upper(&store);
+    let long = format!("{}/{}", "directory".repeat(20), "n".repeat(200));
+    for (path, size) in [("a/large", 3_000_000_usize), ("a/empty", 0), ("ä", 1), (long.as_str(), 600)] {
+        let path = upper.join(path);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("made");
+        let content: Vec<u8> = (0..size as u64).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 13) as u8 & 0x3f).collect();
+        fs::write(path, content).expect("written");
+    }
+    fs::hard_link(upper.join("a/empty"), upper.join("a/link")).expect("linked");
+    symlink("../target", upper.join("a/symlink")).expect("linked");
+    shell(
+        &upper,
+        "mkfifo fifo; mknod dev c 5 1; chmod 4755 a/large; chown 1000:70000 ä; mkdir deleted; mknod deleted/gone c 0 0; \
+         find . -exec touch -h -d @3000 {} +; touch -h -d @1000 ä",
+    );
+    set_xattr(&upper.join("ä"), "user.note", b"\0value");
+    let packed = |compression| {
+        let layer = pack_layer(&store, &upper, &[], &PackOptions { compression, ..PLAIN }).expect("packed");
+        layer.descriptor.digest.to_string()
+    };
+    let seen = [Compression::None, Compression::Gzip { level: 6 }, Compression::Zstd { level: 3 }].map(packed);
+    insta::assert_debug_snapshot!((LAYER_WRITER, seen));
 }

@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
 
 use super::compare::{self, Side};
 use super::error::PackError;
+use super::file_hashes::{FileDigest, FileDigestAlgorithm, HashedFile};
 use super::skip::Skip;
 use crate::merged_view::{Found, MergedDir};
 use crate::overlay;
+use crate::store::FileDigestList;
 use crate::tar_format::{TarEntry, TarKind, TarWriter, shown};
 
 /// Deepest nesting and longest path; the same as for unpacking.
@@ -34,12 +36,36 @@ pub(super) struct Walk<W> {
     /// Unchanged directories on the way to the current place, written when something below them is.
     pending: Vec<TarEntry>,
     /// Files with several names that were written, by device and inode.
-    written: HashMap<(u64, u64), Vec<u8>>,
+    written: HashMap<(u64, u64), Linked>,
+    algorithms: Vec<FileDigestAlgorithm>,
+    /// Where the digests of files go, when they are wanted.
+    pub(super) list: Option<FileDigestList>,
+}
+
+/// A file with several names: the first of them, and its digests for the others.
+struct Linked {
+    path: Vec<u8>,
+    file: Option<FileDigest>,
 }
 
 impl<W: Write> Walk<W> {
     pub(super) fn new(tar: TarWriter<W>, skip: Skip, clamp: Option<i64>, has_lowers: bool) -> Self {
-        Self { tar, entries: 0, skip, clamp, has_lowers, pending: Vec::new(), written: HashMap::new() }
+        Self {
+            tar,
+            entries: 0,
+            skip,
+            clamp,
+            has_lowers,
+            pending: Vec::new(),
+            written: HashMap::new(),
+            algorithms: Vec::new(),
+            list: None,
+        }
+    }
+
+    /// Takes digests of every regular file on the way and puts them into `list`.
+    pub(super) fn take_digests(&mut self, algorithms: Vec<FileDigestAlgorithm>, list: FileDigestList) {
+        (self.algorithms, self.list) = (algorithms, Some(list));
     }
 
     /// Packs the upper directory `host` over the merged root `below`.
@@ -178,9 +204,11 @@ impl<W: Write> Walk<W> {
         }
         let inode = (meta.dev(), meta.ino());
         if let Some(first) = self.written.get(&inode) {
-            let mut link = TarEntry { link: first.clone(), ..self.entry(path, TarKind::HardLink, host, meta)? };
+            let mut link = TarEntry { link: first.path.clone(), ..self.entry(path, TarKind::HardLink, host, meta)? };
             link.xattrs.clear();
-            return self.write(&link);
+            let file = first.file.clone().map(|file| FileDigest { path: path.to_vec(), ..file });
+            self.write(&link)?;
+            return self.list_file(file.as_ref());
         }
         let mut entry = self.entry(path, tar_kind, host, meta)?;
         match tar_kind {
@@ -190,17 +218,36 @@ impl<W: Write> Walk<W> {
             }
             _ => {}
         }
+        let file = match tar_kind {
+            TarKind::File => self.write_file(host, entry, meta.len())?,
+            _ => self.write(&entry).map(|()| None)?,
+        };
+        self.list_file(file.as_ref())?;
         if meta.nlink() > 1 {
-            self.written.insert(inode, path.to_vec());
+            self.written.insert(inode, Linked { path: path.to_vec(), file });
         }
-        if tar_kind != TarKind::File {
-            return self.write(&entry);
-        }
-        entry.size = meta.len();
-        let file = compare::open(host).map_err(reading(path))?;
+        Ok(())
+    }
+
+    /// Writes a regular file with its content; gives its digests when they are wanted.
+    fn write_file(&mut self, host: &Path, entry: TarEntry, size: u64) -> Result<Option<FileDigest>, PackError> {
+        let entry = TarEntry { size, ..entry };
+        let file = compare::open(host).map_err(reading(&entry.path))?;
         self.flush_pending()?;
         self.entries += 1;
-        self.tar.append_file(&entry, file).map_err(|source| PackError::Io { action: "pack", path: shown(path), source })
+        let failed = |source| PackError::Io { action: "pack", path: entry.shown_path(), source };
+        if self.list.is_none() {
+            self.tar.append_file(&entry, file).map_err(failed)?;
+            return Ok(None);
+        }
+        let mut hashed = HashedFile::new(file, &self.algorithms);
+        self.tar.append_file(&entry, &mut hashed).map_err(failed)?;
+        Ok(Some(FileDigest { path: entry.path, size, digests: hashed.finish() }))
+    }
+
+    fn list_file(&mut self, file: Option<&FileDigest>) -> Result<(), PackError> {
+        let (Some(list), Some(file)) = (&mut self.list, file) else { return Ok(()) };
+        list.push(file).map_err(|source| PackError::Io { action: "note the digests of", path: shown(&file.path), source })
     }
 
     /// What is common to all entries.

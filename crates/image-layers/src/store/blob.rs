@@ -6,12 +6,14 @@
 use std::fs::{self, File};
 use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use build_model::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::Store;
 use super::error::StoreError;
+use super::growing::{ExpectedBlob, FollowedBlob, Growth, follow};
 
 /// A blob being written. Dropped without [`BlobWriter::finish`], it leaves nothing behind.
 #[derive(Debug)]
@@ -20,6 +22,19 @@ pub struct BlobWriter {
     sum: Sha256,
     size: u64,
     store: Store,
+    followers: Followers,
+}
+
+/// Tells readers that follow the blob, and those most of all when the writer goes away early.
+#[derive(Debug, Default)]
+struct Followers(Option<Arc<Growth>>);
+
+impl Drop for Followers {
+    fn drop(&mut self) {
+        if let Some(growth) = &self.0 {
+            growth.give_up();
+        }
+    }
 }
 
 impl Write for BlobWriter {
@@ -27,6 +42,9 @@ impl Write for BlobWriter {
         let written = self.file.as_file_mut().write(bytes)?;
         self.sum.update(bytes.get(..written).unwrap_or_default());
         self.size += written as u64;
+        if let Some(growth) = &self.followers.0 {
+            growth.grow(self.size);
+        }
         Ok(written)
     }
 
@@ -41,6 +59,25 @@ impl BlobWriter {
         self.size
     }
 
+    /// A reader that gets everything as it is written, from the beginning.
+    ///
+    /// # Errors
+    /// No second handle of the file.
+    pub fn follow(&mut self) -> io::Result<FollowedBlob> {
+        let growth = match &self.followers.0 {
+            Some(growth) => Arc::clone(growth),
+            None => self.tell(Arc::default())?,
+        };
+        Ok(follow(&growth))
+    }
+
+    fn tell(&mut self, growth: Arc<Growth>) -> io::Result<Arc<Growth>> {
+        growth.begin(self.file.as_file().try_clone()?);
+        growth.grow(self.size);
+        self.followers.0 = Some(Arc::clone(&growth));
+        Ok(growth)
+    }
+
     /// Publishes the blob under its digest and returns digest and size.
     ///
     /// # Errors
@@ -53,9 +90,25 @@ impl BlobWriter {
             return Err(StoreError::DigestMismatch { expected: expected.clone(), found: digest });
         }
         let path = self.store.blob_path(&digest);
+        let followers = self.followers;
         // Renaming over an existing copy is right: this one was just verified, the other may be damaged.
         self.file.persist(&path).map_err(|e| StoreError::Io { action: "publish the blob", path, source: e.error })?;
+        if let Some(growth) = &followers.0 {
+            growth.complete(&digest);
+        }
         Ok((digest, self.size))
+    }
+}
+
+impl ExpectedBlob {
+    /// Starts to write the blob that was announced.
+    ///
+    /// # Errors
+    /// The store cannot be written.
+    pub fn writer(&self) -> Result<BlobWriter, StoreError> {
+        let mut writer = self.store().blob_writer()?;
+        writer.tell(self.growth()).map_err(StoreError::io("write a blob in", self.store().root()))?;
+        Ok(writer)
     }
 }
 
@@ -142,7 +195,7 @@ impl Store {
     pub fn blob_writer(&self) -> Result<BlobWriter, StoreError> {
         let dir = self.session_dir();
         let file = tempfile::Builder::new().prefix("blob-").tempfile_in(dir).map_err(StoreError::io("create a file in", dir))?;
-        Ok(BlobWriter { file, sum: Sha256::new(), size: 0, store: self.clone() })
+        Ok(BlobWriter { file, sum: Sha256::new(), size: 0, store: self.clone(), followers: Followers::default() })
     }
 
     /// Moves a damaged blob out of the way, so that the next attempt fetches it again.

@@ -28,7 +28,7 @@ pub struct UnpackedLayer {
 }
 
 /// `meta.json` of an unpacked layer.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct LayerMeta {
     diff_id: Digest,
     parent: Option<Digest>,
@@ -92,16 +92,16 @@ impl Store {
             return Ok(layer);
         }
         let lowers = parent.map(|p| self.layer_stack(p)).transpose()?.unwrap_or_default();
-        let file = self.open_blob(&blob.digest)?;
+        let source = self.blob_source(&blob.digest)?;
         let scratch = self.temp_dir()?;
         let fs_dir = scratch.path().join("fs");
         fs::create_dir(&fs_dir).map_err(StoreError::io("make the directory", &fs_dir))?;
-        let unpacked = unpack::unpack_tar(&fs_dir, file, &blob.digest, diff_id, &lowers, limits);
+        let unpacked = unpack::unpack_tar(&fs_dir, source, &blob.digest, diff_id, &lowers, limits);
         if let Err(UnpackError::BlobDigest { .. }) = unpacked {
             self.discard_blob(&blob.digest);
         }
         self.note_uncompressed_size(&blob.digest, unpacked?.uncompressed_size);
-        Ok(self.publish(scratch, diff_id, parent, true)?)
+        Ok(self.publish(scratch, diff_id, parent)?)
     }
 
     /// Unpacks every layer of `image`; bottom first.
@@ -133,7 +133,35 @@ impl Store {
         }
         let scratch = self.temp_dir()?;
         fs::rename(upper, scratch.path().join("fs")).map_err(StoreError::io("move into the store", upper))?;
-        self.publish(scratch, diff_id, parent, false)
+        self.publish(scratch, diff_id, parent)
+    }
+
+    /// Flushes the layers that only the kernel's memory holds, so that they outlive a crash of the machine. Whoever waits
+    /// for a layer does not wait for this: until it is done, a layer is trusted up to the next start of the machine.
+    ///
+    /// # Errors
+    /// The store cannot be listed, flushed or written.
+    pub fn flush_layers(&self) -> Result<usize, StoreError> {
+        let layers = self.root().join("layers");
+        let mut unflushed = Vec::new();
+        for entry in fs::read_dir(&layers).map_err(StoreError::io("list", &layers))? {
+            let name = entry.map_err(StoreError::io("list", &layers))?.file_name();
+            let Ok(chain) = format!("sha256:{}", name.display()).parse::<Digest>() else { continue };
+            unflushed.extend(self.layer_meta(&chain).filter(|meta| !meta.flushed).map(|meta| (chain, meta)));
+        }
+        if unflushed.is_empty() {
+            return Ok(0);
+        }
+        // One syncfs instead of an fsync per file: tens of thousands of those cost minutes.
+        let dir = File::open(&layers).map_err(StoreError::io("open", &layers))?;
+        rustix::fs::syncfs(&dir).map_err(|e| StoreError::io("flush", &layers)(e.into()))?;
+        for (chain, meta) in &unflushed {
+            let path = self.layer_dir(chain).join("meta.json");
+            let new = path.with_extension("new");
+            LayerMeta { flushed: true, ..meta.clone() }.write(&new)?;
+            fs::rename(&new, &path).map_err(StoreError::io("replace", &path))?;
+        }
+        Ok(unflushed.len())
     }
 
     fn lock_layer(&self, chain_id: &Digest) -> Result<LayerLock, StoreError> {
@@ -157,24 +185,23 @@ impl Store {
         scratch: tempfile::TempDir,
         diff_id: &Digest,
         parent: Option<&Digest>,
-        flush: bool,
     ) -> Result<UnpackedLayer, StoreError> {
         let chain = chain_id(parent, diff_id);
-        let meta = LayerMeta { diff_id: diff_id.clone(), parent: parent.cloned(), flushed: flush, boot_id: boot_id() };
-        let path = scratch.path().join("meta.json");
-        let text = serde_json::to_vec(&meta).map_err(|e| StoreError::io("write", &path)(e.into()))?;
-        fs::write(&path, text).map_err(StoreError::io("write", &path))?;
-        if flush {
-            // One syncfs instead of an fsync per file: tens of thousands of those cost minutes.
-            let dir = File::open(scratch.path()).map_err(StoreError::io("open", scratch.path()))?;
-            rustix::fs::syncfs(&dir).map_err(|e| StoreError::io("flush", scratch.path())(e.into()))?;
-        }
+        let meta = LayerMeta { diff_id: diff_id.clone(), parent: parent.cloned(), flushed: false, boot_id: boot_id() };
+        meta.write(&scratch.path().join("meta.json"))?;
         let dest = self.layer_dir(&chain);
         // Whatever is there is no complete layer, or layer_meta would have found it.
         self.throw_away(&dest)?;
         let scratch = scratch.keep();
         fs::rename(&scratch, &dest).map_err(StoreError::io("publish the layer", &dest))?;
         Ok(UnpackedLayer { chain_id: chain, dir: dest.join("fs") })
+    }
+}
+
+impl LayerMeta {
+    fn write(&self, path: &Path) -> Result<(), StoreError> {
+        let text = serde_json::to_vec(self).map_err(|e| StoreError::io("write", path)(e.into()))?;
+        fs::write(path, text).map_err(StoreError::io("write", path))
     }
 }
 

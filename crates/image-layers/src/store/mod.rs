@@ -6,6 +6,7 @@
 //!        layers/HEX/fs         an unpacked layer in overlay form; HEX is its chain id
 //!        layers/HEX/meta.json  what it was made from; there only when complete
 //!        sizes/HEX             size of a layer blob's tar, for archives
+//!        files/HEX             digests of the files of a layer; HEX is its diff id
 //!        locks/HEX             flock while a layer is being unpacked
 //!        tmp/p-RANDOM/         temporary files of one living process
 //!        trash/                to be deleted
@@ -17,6 +18,8 @@
 
 mod blob;
 mod error;
+mod file_digests;
+mod growing;
 mod layer;
 mod session;
 mod sizes;
@@ -30,6 +33,10 @@ use session::{Session, remove_any, remove_dead};
 
 pub use blob::BlobWriter;
 pub use error::StoreError;
+pub(crate) use file_digests::FileDigestList;
+pub use file_digests::FileDigests;
+pub(crate) use growing::BlobSource;
+pub use growing::{ExpectedBlob, FollowedBlob};
 pub use layer::UnpackedLayer;
 
 /// A content store. Clones share their temporary directory; it is removed with the last of them.
@@ -37,6 +44,7 @@ pub use layer::UnpackedLayer;
 pub struct Store {
     root: PathBuf,
     session: Arc<Session>,
+    expected: Arc<growing::Expected>,
 }
 
 /// What [`Store::sweep`] removed.
@@ -57,13 +65,13 @@ impl Store {
     /// A directory cannot be made or locked.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         let root = std::path::absolute(root).map_err(StoreError::io("find", root))?;
-        for sub in ["", "blobs", "blobs/sha256", "layers", "sizes", "locks", "tmp", "trash"] {
+        for sub in ["", "blobs", "blobs/sha256", "layers", "sizes", "files", "locks", "tmp", "trash"] {
             let dir = root.join(sub);
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(StoreError::io("make the directory", &dir))?;
         }
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(StoreError::io("close to others", &root))?;
         let session = Arc::new(Session::create(&root.join("tmp"), &root.join("locks/sessions"))?);
-        Ok(Self { root, session })
+        Ok(Self { root, session, expected: Arc::default() })
     }
 
     /// The directory the store is in, as an absolute path.
@@ -100,6 +108,10 @@ impl Store {
             }
         }
         report
+    }
+
+    fn expected(&self) -> &growing::Expected {
+        &self.expected
     }
 
     fn session_dir(&self) -> &Path {

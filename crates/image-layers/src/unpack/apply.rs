@@ -10,6 +10,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
 
 use super::UnpackLimits;
+use super::contents::{self, Contents, Filling, QUEUED_BYTES};
 use super::error::EntryProblem;
 use super::name::components;
 use super::tree::{self, Attributes, LayerTree};
@@ -22,14 +23,21 @@ const MINOR_MAX: u32 = 0xf_ffff;
 
 /// Applies entries to a tree.
 pub(super) struct Applier<'a> {
-    pub(super) tree: LayerTree,
+    tree: LayerTree,
+    contents: Contents,
     limits: &'a UnpackLimits,
     buffer: Vec<u8>,
 }
 
 impl<'a> Applier<'a> {
-    pub(super) fn new(tree: LayerTree, limits: &'a UnpackLimits) -> Self {
-        Self { tree, limits, buffer: vec![0; 128 << 10] }
+    pub(super) fn new(tree: LayerTree, contents: Contents, limits: &'a UnpackLimits) -> Self {
+        Self { tree, contents, limits, buffer: Vec::new() }
+    }
+
+    /// Waits until every file has its content; gives the tree, or an entry and what is wrong with it.
+    pub(super) fn finish(self) -> Result<LayerTree, (Vec<u8>, EntryProblem)> {
+        self.contents.finish()?;
+        Ok(self.tree)
     }
 
     /// Applies one entry; `content` gives its content.
@@ -50,7 +58,7 @@ impl<'a> Applier<'a> {
         let name = OsStr::from_bytes(name);
         match entry.kind {
             TarKind::Directory => self.make_directory(&parent, &parts, name, entry, &attributes),
-            TarKind::File => self.make_file(&parent, name, entry, &attributes, content),
+            TarKind::File => self.make_file(&parent, name, entry, attributes, content),
             TarKind::HardLink => self.make_hard_link(&parent, name, entry),
             TarKind::Symlink => {
                 let target = OsStr::from_bytes(&entry.link);
@@ -109,7 +117,8 @@ impl<'a> Applier<'a> {
         entry: &TarEntry,
         attributes: &Attributes,
     ) -> Result<(), EntryProblem> {
-        let make = || rustix::fs::mkdirat(parent, name, Mode::RWXU);
+        let mode = Mode::from_raw_mode(attributes.mode & 0o777);
+        let make = || rustix::fs::mkdirat(parent, name, mode);
         let mut opaque = false;
         match make() {
             Ok(()) => {}
@@ -138,12 +147,21 @@ impl<'a> Applier<'a> {
         parent: &OwnedFd,
         name: &OsStr,
         entry: &TarEntry,
-        attributes: &Attributes,
+        attributes: Attributes,
         content: &mut impl Read,
     ) -> Result<(), EntryProblem> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let make = || rustix::fs::openat(parent, name, flags, Mode::RUSR | Mode::WUSR);
+        // Nobody else can reach it before the layer is published; what the mask takes away is set again.
+        let mode = Mode::from_raw_mode(attributes.mode & 0o777);
+        let make = || rustix::fs::openat(parent, name, flags, mode);
         let mut file = File::from(self.replacing(parent, name, "create the file", make)?);
+        if entry.size <= QUEUED_BYTES as u64 {
+            let mut bytes = self.contents.buffer();
+            content.read_to_end(&mut bytes).map_err(EntryProblem::system(READING))?;
+            let path = entry.path.clone();
+            return self.contents.fill(Filling { path, file, content: bytes, attributes, time: time(entry) });
+        }
+        self.buffer.resize(QUEUED_BYTES, 0);
         loop {
             let read = content.read(&mut self.buffer).map_err(EntryProblem::system(READING))?;
             if read == 0 {
@@ -151,8 +169,7 @@ impl<'a> Applier<'a> {
             }
             file.write_all(&self.buffer[..read]).map_err(EntryProblem::system("write the file"))?;
         }
-        tree::set_attributes(&file, attributes).map_err(EntryProblem::system("set its owner, mode and attributes"))?;
-        tree::set_time(&file, time(entry)).map_err(EntryProblem::system("set its time"))
+        contents::complete(&file, &attributes, time(entry))
     }
 
     fn make_hard_link(&mut self, parent: &OwnedFd, name: &OsStr, entry: &TarEntry) -> Result<(), EntryProblem> {
@@ -225,13 +242,13 @@ impl<'a> Applier<'a> {
 /// The action in an [`EntryProblem::System`] that blames the archive, not the file system.
 pub(super) const READING: &str = "read its content";
 
-fn attributes(entry: &TarEntry) -> Result<Attributes<'_>, EntryProblem> {
+fn attributes(entry: &TarEntry) -> Result<Attributes, EntryProblem> {
     // The highest number means "unchanged" to chown.
     let id = |id: u64| u32::try_from(id).ok().filter(|id| *id != u32::MAX);
     let (Some(uid), Some(gid)) = (id(entry.uid), id(entry.gid)) else {
         return Err(EntryProblem::Owner { uid: entry.uid, gid: entry.gid });
     };
-    Ok(Attributes { uid, gid, mode: entry.mode & 0o7777, xattrs: &entry.xattrs })
+    Ok(Attributes { uid, gid, mode: entry.mode & 0o7777, xattrs: entry.xattrs.clone() })
 }
 
 fn time(entry: &TarEntry) -> tree::Time {

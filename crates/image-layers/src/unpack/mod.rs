@@ -5,21 +5,23 @@
 //! meant is refused with the entry named, and limits bound what a small blob can inflate to.
 
 mod apply;
+mod contents;
 mod error;
 mod name;
 mod stream;
 mod tree;
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use build_model::Digest;
 
 use apply::{Applier, READING};
+use contents::Contents;
 use stream::TarStream;
 use tree::LayerTree;
 
-use crate::tar_format::{TarError, TarReader};
+use crate::store::BlobSource;
+use crate::tar_format::{TarError, TarReader, shown};
 
 pub use error::{EntryProblem, UnpackError};
 
@@ -56,11 +58,11 @@ pub(crate) struct Unpacked {
     pub(crate) uncompressed_size: u64,
 }
 
-/// Unpacks the layer blob `file` into the empty directory `dir` and verifies both digests. On an error, the caller
+/// Unpacks the layer `blob` into the empty directory `dir` and verifies both digests. On an error, the caller
 /// removes `dir`.
 pub(crate) fn unpack_tar(
     dir: &Path,
-    file: File,
+    blob: BlobSource,
     layer: &Digest,
     diff_id: &Digest,
     lowers: &[PathBuf],
@@ -69,32 +71,41 @@ pub(crate) fn unpack_tar(
     let failed = |action| move |source| UnpackError::Directory { action, layer: layer.clone(), source };
     let tree = LayerTree::new(dir, lowers).map_err(failed("prepare"))?;
     std::thread::scope(|scope| {
-        let (stream, inflating) = stream::start(scope, file, limits.uncompressed_bytes).map_err(failed("start a thread for"))?;
-        // Dropping the stream lets the other thread go on to the end of the blob.
-        let applied = apply_all(tree, stream, layer, limits);
-        let read = inflating.join().unwrap_or_else(|_| Err(std::io::Error::other("the inflating thread panicked")));
-        let found =
-            read.map_err(|source| UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } })?;
+        let (stream, inflating) = stream::start(scope, blob, limits.uncompressed_bytes).map_err(failed("start a thread for"))?;
+        let contents = Contents::start(scope).map_err(failed("start a thread for"))?;
+        // The stream is dropped in there; the other threads go on to the end of the blob.
+        let applied = apply_all(tree, stream, contents, layer, limits);
+        let sums = inflating.finish();
+        let found = sums
+            .blob
+            .map_err(|source| UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } })?;
         // First of all: a damaged blob explains every other error.
         if found != *layer {
             return Err(UnpackError::BlobDigest { layer: layer.clone(), found });
         }
-        let (found, uncompressed_size) = applied?;
-        if found != *diff_id {
-            return Err(UnpackError::DiffId { layer: layer.clone(), expected: diff_id.clone(), found });
+        applied?;
+        if sums.tar != *diff_id {
+            return Err(UnpackError::DiffId { layer: layer.clone(), expected: diff_id.clone(), found: sums.tar });
         }
-        Ok(Unpacked { uncompressed_size })
+        Ok(Unpacked { uncompressed_size: sums.size })
     })
 }
 
-/// Applies every entry; gives digest and size of the tar.
-fn apply_all(tree: LayerTree, stream: TarStream, layer: &Digest, limits: &UnpackLimits) -> Result<(Digest, u64), UnpackError> {
+/// Applies every entry.
+fn apply_all(
+    tree: LayerTree,
+    stream: TarStream,
+    contents: Contents,
+    layer: &Digest,
+    limits: &UnpackLimits,
+) -> Result<(), UnpackError> {
     let mut tar = TarReader::new(stream, limits.extension_bytes);
-    let mut applier = Applier::new(tree, limits);
+    let mut applier = Applier::new(tree, contents, limits);
     let mut entries = 0;
     let mut last = String::new();
     let limit = |what, limit, entry: &str| UnpackError::Limit { layer: layer.clone(), what, limit, entry: entry.to_owned() };
     let too_large = |entry: &str| limit("too many bytes", limits.uncompressed_bytes, entry);
+    let refused = |entry: &str, source| UnpackError::Entry { layer: layer.clone(), entry: entry.to_owned(), source };
     loop {
         let entry = match tar.next_entry() {
             Ok(Some(entry)) => entry,
@@ -121,22 +132,25 @@ fn apply_all(tree: LayerTree, stream: TarStream, layer: &Digest, limits: &Unpack
                 };
                 return Err(UnpackError::Archive { layer: layer.clone(), source });
             }
-            Err(source) => return Err(UnpackError::Entry { layer: layer.clone(), entry: last, source }),
+            // What another entry's content met may be why this one cannot go on.
+            Err(source) => {
+                return Err(match applier.finish() {
+                    Err((entry, earlier)) => refused(&shown(&entry), earlier),
+                    Ok(_) => refused(&last, source),
+                });
+            }
         }
     }
     let mut rest = tar.into_inner();
     // What follows the archive's end counts for the digest, too.
-    let finished = rest.finish();
-    let sums = match finished {
-        Ok(sums) => sums,
-        Err(_) if rest.is_over() => return Err(too_large(&last)),
-        Err(source) => {
-            return Err(UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } });
+    if let Err(source) = rest.drain() {
+        if rest.is_over() {
+            return Err(too_large(&last));
         }
-    };
-    let failed = |source| UnpackError::Directory { action: "finish", layer: layer.clone(), source };
-    applier.tree.finish().map_err(failed)?;
-    Ok(sums)
+        return Err(UnpackError::Archive { layer: layer.clone(), source: TarError::Read { offset: 0, source } });
+    }
+    let tree = applier.finish().map_err(|(entry, source)| refused(&shown(&entry), source))?;
+    tree.finish().map_err(|source| UnpackError::Directory { action: "finish", layer: layer.clone(), source })
 }
 
 #[cfg(test)]

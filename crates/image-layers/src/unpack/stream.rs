@@ -1,7 +1,7 @@
-//! From a blob file to the bytes of its tar: one thread reads, hashes and inflates; the caller's thread gets the result
-//! in pieces, hashed again for the diff id and counted against the limit.
+//! From a blob to the bytes of its tar. One thread reads, hashes and inflates, a second hashes the result for the diff id
+//! and counts it against the limit, the caller's thread gets the pieces. On two processors this hides all of it behind
+//! the making of files.
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::{Builder, Scope, ScopedJoinHandle};
@@ -10,60 +10,79 @@ use build_model::Digest;
 use sha2::{Digest as _, Sha256};
 
 use crate::codec::decoder;
+use crate::store::BlobSource;
 
 const PIECE: usize = 256 << 10;
 const PIECES_WAITING: usize = 8;
 
+type Piece = io::Result<Vec<u8>>;
+
 /// The uncompressed side. Reading gives the tar.
 pub(super) struct TarStream {
-    pieces: Receiver<io::Result<Vec<u8>>>,
+    pieces: Receiver<Piece>,
     empties: Sender<Vec<u8>>,
     current: Vec<u8>,
     position: usize,
-    sum: Sha256,
-    total: u64,
-    limit: u64,
+    is_over: bool,
 }
 
-/// The thread that inflates. Its result is the digest of the blob file.
-pub(super) type Inflating<'scope> = ScopedJoinHandle<'scope, io::Result<Digest>>;
+/// The threads that inflate and hash.
+pub(super) struct Inflating<'scope> {
+    inflate: ScopedJoinHandle<'scope, io::Result<Digest>>,
+    hash: ScopedJoinHandle<'scope, (Digest, u64)>,
+}
+
+/// What the threads found out.
+pub(super) struct Sums {
+    /// Digest of the blob; an error when it could not be read to its end.
+    pub(super) blob: io::Result<Digest>,
+    /// Digest of the tar.
+    pub(super) tar: Digest,
+    /// Bytes of the tar.
+    pub(super) size: u64,
+}
 
 /// Starts to inflate `blob`. More than `limit` bytes of output end in an error.
 pub(super) fn start<'scope>(
     scope: &'scope Scope<'scope, '_>,
-    blob: File,
+    blob: BlobSource,
     limit: u64,
 ) -> io::Result<(TarStream, Inflating<'scope>)> {
-    let (full_sender, full_receiver) = sync_channel(PIECES_WAITING);
-    let (empty_sender, empty_receiver) = channel();
-    let thread =
-        Builder::new().name("inflate".to_owned()).spawn_scoped(scope, move || inflate(blob, &full_sender, &empty_receiver))?;
-    let stream = TarStream {
-        pieces: full_receiver,
-        empties: empty_sender,
-        current: Vec::new(),
-        position: 0,
-        sum: Sha256::new(),
-        total: 0,
-        limit,
-    };
-    Ok((stream, thread))
+    let (inflated_sender, inflated) = sync_channel(PIECES_WAITING);
+    let (hashed_sender, hashed) = sync_channel(PIECES_WAITING);
+    let (empty_sender, empties) = channel();
+    let inflate =
+        Builder::new().name("inflate".to_owned()).spawn_scoped(scope, move || inflate(blob, &inflated_sender, &empties))?;
+    let hash = Builder::new().name("diff-id".to_owned()).spawn_scoped(scope, move || hash(&inflated, &hashed_sender, limit))?;
+    let stream = TarStream { pieces: hashed, empties: empty_sender, current: Vec::new(), position: 0, is_over: false };
+    Ok((stream, Inflating { inflate, hash }))
 }
 
-fn inflate(blob: File, pieces: &SyncSender<io::Result<Vec<u8>>>, empties: &Receiver<Vec<u8>>) -> io::Result<Digest> {
-    let mut hashed = Hashed { inner: blob, sum: Sha256::new() };
-    let outcome = inflate_all(&mut hashed, pieces, empties);
+impl Inflating<'_> {
+    /// Waits for the end of the blob. The stream must have been dropped.
+    pub(super) fn finish(self) -> Sums {
+        let panicked = || io::Error::other("a thread that inflates panicked");
+        let blob = self.inflate.join().unwrap_or_else(|_| Err(panicked()));
+        match self.hash.join() {
+            Ok((tar, size)) => Sums { blob, tar, size },
+            Err(_) => Sums { blob: Err(panicked()), tar: Digest::from_sha256(&[0; 32]), size: 0 },
+        }
+    }
+}
+
+fn inflate(mut blob: BlobSource, pieces: &SyncSender<Piece>, empties: &Receiver<Vec<u8>>) -> io::Result<Digest> {
+    let outcome = inflate_all(&mut blob, pieces, empties);
     if let Err(error) = outcome {
         // The other side may be gone; then it has its own error.
         let _ = pieces.send(Err(error));
     }
     // To the very end, also after an error: a damaged blob must be told from a malformed layer.
-    io::copy(&mut BufReader::with_capacity(PIECE, &mut hashed), &mut io::sink())?;
-    Ok(Digest::from_sha256(&hashed.sum.finalize().into()))
+    io::copy(&mut BufReader::with_capacity(PIECE, &mut blob), &mut io::sink())?;
+    blob.finish()
 }
 
-fn inflate_all(hashed: &mut Hashed, pieces: &SyncSender<io::Result<Vec<u8>>>, empties: &Receiver<Vec<u8>>) -> io::Result<()> {
-    let mut plain = decoder(BufReader::with_capacity(PIECE, hashed))?;
+fn inflate_all(blob: &mut impl Read, pieces: &SyncSender<Piece>, empties: &Receiver<Vec<u8>>) -> io::Result<()> {
+    let mut plain = decoder(BufReader::with_capacity(PIECE, blob))?;
     loop {
         let mut piece = empties.try_recv().unwrap_or_default();
         piece.resize(PIECE, 0);
@@ -83,44 +102,45 @@ fn inflate_all(hashed: &mut Hashed, pieces: &SyncSender<io::Result<Vec<u8>>>, em
     }
 }
 
-struct Hashed {
-    inner: File,
-    sum: Sha256,
-}
-
-impl Read for Hashed {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let read = self.inner.read(buffer)?;
-        self.sum.update(&buffer[..read]);
-        Ok(read)
+fn hash(pieces: &Receiver<Piece>, out: &SyncSender<Piece>, limit: u64) -> (Digest, u64) {
+    let (mut sum, mut size, mut is_over) = (Sha256::new(), 0_u64, false);
+    for mut piece in pieces {
+        if let Ok(bytes) = &piece {
+            size += bytes.len() as u64;
+            if size > limit {
+                is_over = true;
+                piece = Err(io::Error::new(io::ErrorKind::FileTooLarge, "the uncompressed layer is too large"));
+            } else {
+                sum.update(bytes);
+            }
+        }
+        // When nobody takes the pieces any more there is an error already, and no use for a digest.
+        if out.send(piece).is_err() || is_over {
+            break;
+        }
     }
+    (Digest::from_sha256(&sum.finalize().into()), size)
 }
 
 impl TarStream {
     /// Whether the limit was reached.
     pub(super) fn is_over(&self) -> bool {
-        self.total > self.limit
+        self.is_over
     }
 
-    /// Reads what is left and gives digest and size of everything.
-    pub(super) fn finish(&mut self) -> io::Result<(Digest, u64)> {
+    /// Reads what is left, and nothing else can be read.
+    pub(super) fn drain(&mut self) -> io::Result<()> {
         while self.next_piece()? {}
-        Ok((Digest::from_sha256(&self.sum.finalize_reset().into()), self.total))
+        Ok(())
     }
 
     /// Makes the next piece the current one; `false` at the end.
     fn next_piece(&mut self) -> io::Result<bool> {
-        if self.is_over() {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "the uncompressed layer is too large"));
-        }
         let Ok(piece) = self.pieces.recv() else { return Ok(false) };
-        let piece = piece?;
-        self.total += piece.len() as u64;
-        if self.is_over() {
-            return self.next_piece();
+        if let Err(error) = &piece {
+            self.is_over |= error.kind() == io::ErrorKind::FileTooLarge;
         }
-        self.sum.update(&piece);
-        let empty = std::mem::replace(&mut self.current, piece);
+        let empty = std::mem::replace(&mut self.current, piece?);
         self.position = 0;
         // The inflating thread may be done already.
         let _ = self.empties.send(empty);

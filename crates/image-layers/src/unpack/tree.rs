@@ -24,11 +24,11 @@ use crate::tar_format::shown;
 const PLACE: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// Owner, mode and attributes of a file or directory.
-pub(super) struct Attributes<'a> {
+pub(super) struct Attributes {
     pub(super) uid: u32,
     pub(super) gid: u32,
     pub(super) mode: u32,
-    pub(super) xattrs: &'a [(Vec<u8>, Vec<u8>)],
+    pub(super) xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 /// Time of modification: seconds and nanoseconds.
@@ -200,7 +200,7 @@ impl LayerTree {
             None => (None, Vec::new()),
         };
         let (uid, gid, mode) = meta.as_ref().map_or((0, 0, 0o755), |m| (m.uid(), m.gid(), m.mode() & 0o7777));
-        set_attributes(dir, &Attributes { uid, gid, mode, xattrs: &xattrs })?;
+        set_attributes(dir, &Attributes { uid, gid, mode, xattrs })?;
         // Not the present time: unpacking twice must give the same tree.
         let time = meta.map_or((0, 0), |m| (m.mtime(), u32::try_from(m.mtime_nsec()).unwrap_or(0)));
         self.times.insert(path.to_vec(), time);
@@ -273,11 +273,18 @@ pub(super) fn stat(parent: &OwnedFd, name: &OsStr) -> Result<Option<Stat>, Entry
     }
 }
 
-/// Sets owner, then mode (a change of owner clears setuid), then attributes (it clears capabilities, too).
+/// Sets owner, then mode (a change of owner clears setuid), then attributes (it clears capabilities, too). Most files are
+/// made as they should be; asking is a tenth of the price of setting.
 pub(super) fn set_attributes(fd: &impl AsFd, attributes: &Attributes) -> io::Result<()> {
-    rustix::fs::fchown(fd, Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)))?;
-    rustix::fs::fchmod(fd, Mode::from_raw_mode(attributes.mode))?;
-    for (name, value) in attributes.xattrs {
+    let made = rustix::fs::fstat(fd)?;
+    let owner_differs = (made.st_uid, made.st_gid) != (attributes.uid, attributes.gid);
+    if owner_differs {
+        rustix::fs::fchown(fd, Some(Uid::from_raw(attributes.uid)), Some(Gid::from_raw(attributes.gid)))?;
+    }
+    if owner_differs || made.st_mode & 0o7777 != attributes.mode {
+        rustix::fs::fchmod(fd, Mode::from_raw_mode(attributes.mode))?;
+    }
+    for (name, value) in &attributes.xattrs {
         if !overlay::is_image_xattr(name) {
             continue;
         }

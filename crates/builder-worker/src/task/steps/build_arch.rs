@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
-use image_layers::{MergedView, Store};
+use image_layers::{FileDigestAlgorithm, MergedView, Store};
 use rpm_provenance::files::{self, FileJudgement};
 use rpm_provenance::{Proof, Report, report, rpmdb};
 
@@ -112,6 +112,10 @@ pub async fn build_arch(
         source_date_epoch: fetched.tree.commit_time,
         squash: false,
         use_cache: false, // a Koji build runs its steps; what may be reused is a later decision with its own record
+        compression: settings.image.compression,
+        format: settings.image.format,
+        file_digests: &[FileDigestAlgorithm::Sha256], // what packages have used since 2009
+        layer_follower: None,                         // nothing leaves this machine before the proof
         runtime: settings.sandbox.runtime.clone(),
         limits: Limits {
             memory_bytes: settings.sandbox.memory_mb.map(|mb| mb << 20),
