@@ -108,6 +108,8 @@ fn make(
         use_cache: false,
         compression: Compression::None,
         format: ManifestFormat::DockerV2s2,
+        file_digests: &[],
+        layer_follower: None,
         sandbox: &sandbox,
         run_hooks: &NoHooks,
         progress: &Silent,
