@@ -39,8 +39,8 @@ def _fresh_state(state: Path) -> None:
     state.mkdir(parents=True)
 
 
-def up(scene: Scene) -> Scene:
-    """Set the whole scene and return it."""
+def up(scene: Scene, jobs: int = 2, settings: str = "") -> Scene:
+    """Set the whole scene and return it. `jobs` and `settings` are for the worker's configuration."""
     _fresh_state(scene.state)
     check_ports(scene)
     with acts.act("1. A small RPM distribution, made from Debian packages"):
@@ -61,7 +61,7 @@ def up(scene: Scene) -> Scene:
     with acts.act("3. Koji: the base image"):
         base_image.publish(scene)
     with acts.act("3. Koji: the worker checks in"):
-        worker.start(scene)
+        worker.start(scene, jobs, settings)
     return scene
 
 

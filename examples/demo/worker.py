@@ -20,7 +20,7 @@ topurl = "{top_url}"
 
 [worker]
 state_dir = "{state}/worker"
-max_jobs = 2
+max_jobs = {jobs}
 poll_seconds = 1
 min_free_mb = 1024
 
@@ -57,8 +57,8 @@ def binary() -> Path:
     return path
 
 
-def write_config(scene: Scene) -> Path:
-    """The worker's TOML file."""
+def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
+    """The worker's TOML file; `settings` are sections besides the demo's."""
     config = scene.state / "worker.toml"
     config.write_text(
         CONFIG.format(
@@ -73,14 +73,16 @@ def write_config(scene: Scene) -> Path:
             build_tag=BUILD_TAG,
             mirror=scene.mirror_url,
             content_generator=CONTENT_GENERATOR,
+            jobs=jobs,
         )
+        + settings
     )
     return config
 
 
-def start(scene: Scene) -> processes.Service:
+def start(scene: Scene, jobs: int = 2, settings: str = "") -> processes.Service:
     """Start the worker; returns when the hub has seen its host ready."""
-    config = write_config(scene)
+    config = write_config(scene, jobs, settings)
     service = processes.start(scene, "worker", [str(binary()), "worker", "--config", str(config)])
     began = time.time()
 

@@ -117,6 +117,24 @@ pub struct User {
     pub name: String,
 }
 
+/// Builds per request: one `multiCall` of the hub is one transaction.
+const BATCH: usize = 500;
+
+fn read_build(row: &Row<'_>) -> Result<Build, HubError> {
+    let state = row.int("state")?;
+    Ok(Build {
+        id: BuildId(row.int("id")?),
+        nvr: Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? },
+        state: BuildState::from_number(state).ok_or_else(|| row.wrong(format!("{state} is no build state")))?,
+        task_id: row.opt_int("task_id")?.map(TaskId),
+        owner_name: row.opt_string("owner_name")?,
+        cg_name: row.opt_string("cg_name")?,
+        source: row.opt_string("source")?,
+        completion_ts: row.opt_float("completion_ts")?,
+        extra: row.any("extra"),
+    })
+}
+
 impl Session {
     /// A build, `None` when there is none.
     ///
@@ -129,19 +147,24 @@ impl Session {
             BuildKey::Nvr(nvr) => nvr_struct(&nvr),
         };
         let answer = self.call(METHOD, vec![key]).await?;
-        let Some(row) = Row::new(METHOD, &answer).some() else { return Ok(None) };
-        let state = row.int("state")?;
-        Ok(Some(Build {
-            id: BuildId(row.int("id")?),
-            nvr: Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? },
-            state: BuildState::from_number(state).ok_or_else(|| row.wrong(format!("{state} is no build state")))?,
-            task_id: row.opt_int("task_id")?.map(TaskId),
-            owner_name: row.opt_string("owner_name")?,
-            cg_name: row.opt_string("cg_name")?,
-            source: row.opt_string("source")?,
-            completion_ts: row.opt_float("completion_ts")?,
-            extra: row.any("extra"),
-        }))
+        Row::new(METHOD, &answer).some().map(|row| read_build(&row)).transpose()
+    }
+
+    /// Many builds in few requests, in the order given; `None` for those the hub does not have.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; the fault of the first look-up that failed.
+    pub async fn get_builds(&self, builds: &[BuildId]) -> Result<Vec<Option<Build>>, HubError> {
+        const METHOD: &str = "getBuild";
+        let mut found = Vec::with_capacity(builds.len());
+        for batch in builds.chunks(BATCH) {
+            let calls = batch.iter().map(|id| (METHOD.to_owned(), vec![(*id).into()])).collect();
+            for answer in self.multicall(calls).await? {
+                let answer = answer.map_err(HubError::Fault)?;
+                found.push(Row::new(METHOD, &answer).some().map(|row| read_build(&row)).transpose()?);
+            }
+        }
+        Ok(found)
     }
 
     /// The release that follows the newest build of that name and version; `1` when there is none.

@@ -127,6 +127,18 @@ impl Proof {
         self.problems.is_empty() && self.packages.iter().all(|p| matches!(p.verdict, PackageVerdict::Proven(_)))
     }
 
+    /// Holds the RPMs' architectures against the image's; both in Koji's spelling or RPM's. What does not run there was not
+    /// meant for it, and `rpm --ignorearch` hides it well.
+    pub fn check_architecture(&mut self, image: &build_model::Arch) {
+        for package in &self.packages {
+            let arch = package.ident.nvra.arch.as_str();
+            if !fits(arch, image) {
+                let evidence = format!("it is made for {arch}, the image for {image}");
+                self.problems.push(Problem::new(package.ident.nvra.to_string(), Rule::WrongArchitecture, evidence));
+            }
+        }
+    }
+
     /// RPMs that this build's gate did not release and that only SIGMD5 speaks for. A rpmdb merely claims it, so a site
     /// whose hub records no header digests (before Koji 1.36) may want to look at them.
     pub fn claimed_only(&self) -> impl Iterator<Item = &ProvenPackage> {
@@ -169,6 +181,20 @@ pub async fn prove(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], loo
 pub fn list_unchecked(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict]) -> Proof {
     let verdicts = rpms(db).map(|rpm| (rpm.fault.clone().map(|fault| Err((Rule::BrokenRpm, fault))), None));
     assemble(db, parent, released, verdicts.collect())
+}
+
+/// Whether packages of an architecture may be in an image of another: its own, none at all, and the 32-bit sister.
+fn fits(arch: &str, image: &build_model::Arch) -> bool {
+    let canonical = |name: &str| build_model::Arch::canonical(name).map(|arch| arch.as_str().to_owned()).unwrap_or_default();
+    let found = canonical(arch);
+    arch == "noarch"
+        || found == image.as_str()
+        || match image.as_str() {
+            "x86_64" => found == "i386" || found == "i686",
+            "ppc64" => found == "ppc",
+            "s390x" => found == "s390",
+            _ => false,
+        }
 }
 
 fn rpms(db: &RpmDb) -> impl Iterator<Item = &RpmIdent> {

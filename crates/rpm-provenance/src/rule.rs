@@ -60,6 +60,8 @@ pub enum Rule {
     LookupFailed,
     /// The gate's own disk failed.
     CacheFailed,
+    /// Proof only: made for another architecture than the image.
+    WrongArchitecture,
     /// Proof only: the same RPM is installed twice under one name.
     Duplicate,
     /// Proof only: files, but no rpmdb.
@@ -98,6 +100,7 @@ impl Rule {
             Rule::UpstreamFailed => "upstream-failed",
             Rule::LookupFailed => "lookup-failed",
             Rule::CacheFailed => "cache-failed",
+            Rule::WrongArchitecture => "wrong-architecture",
             Rule::Duplicate => "duplicate",
             Rule::NoRpmdb => "no-rpmdb",
             Rule::UnreadableRpmdb => "unreadable-rpmdb",
@@ -142,6 +145,7 @@ impl Rule {
             Rule::UpstreamFailed => "the content source's server did not answer; tell the site's administrators",
             Rule::LookupFailed => "the hub did not answer; build again later",
             Rule::CacheFailed => "the builder's disk failed; tell the site's administrators",
+            Rule::WrongArchitecture => "install the package of the image's own architecture",
             Rule::Duplicate => "remove one of the two in the Dockerfile",
             Rule::NoRpmdb => "start from an image with RPMs, and do not delete its rpmdb",
             Rule::UnreadableRpmdb => "find the instruction that changes the rpmdb other than through rpm, and take it out",

@@ -287,6 +287,10 @@ fn another_owner_is_a_difference_and_with_setuid_a_right() {
     assert_eq!(class(&account, "/usr/share/web/file"), (Class::ModeChanged, Code::None));
     let record = account.records.iter().find(|r| r.class == Class::ModeChanged).unwrap();
     assert_eq!(record.differs, ["owner"]);
+    rustix::fs::lsetxattr(layer.join("usr/share/web/file"), "user.note", b"x", rustix::fs::XattrFlags::empty()).unwrap();
+    let account = image.account(LayerSource::Any, None);
+    let record = account.records.iter().find(|r| r.class == Class::ModeChanged).unwrap();
+    assert_eq!(record.differs, ["attributes", "owner"]);
 }
 
 #[test]

@@ -134,6 +134,7 @@ async fn a_doubled_row_a_forged_header_and_a_shrunk_database_are_problems() {
     let (root, _) = world.root("image", &[&good]);
     let database = rusqlite::Connection::open(root.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
     database.execute("INSERT INTO Packages (hnum, blob) SELECT hnum + 100, blob FROM Packages", []).unwrap();
+    database.execute("INSERT INTO Name (key, hnum, idx) SELECT key, hnum + 100, idx FROM Name", []).unwrap();
     drop(database);
     let koji = MapKoji::with(&[&good, &gone]);
     let proof = prove(&read_dir(&root).unwrap(), Some(&parent), &[], &koji).await.unwrap();
@@ -197,4 +198,19 @@ async fn an_older_hub_without_header_digests_matches_by_sigmd5() {
     assert_eq!(proof.claimed_only().count(), 1);
     let through_gate = prove(&db, None, &[released(&good)], &koji).await.unwrap();
     assert_eq!(through_gate.claimed_only().count(), 0);
+}
+
+#[tokio::test]
+async fn a_package_for_another_architecture_is_refused_though_koji_built_it() {
+    let world = World::new();
+    let arch = |name: &'static str, arch: &'static str| rpmbuild(world.dir.path(), &Recipe { name, arch, ..Recipe::default() });
+    let (own, any, sister, strange) =
+        (arch("own", "x86_64"), arch("any", "noarch"), arch("sister", "i686"), arch("strange", "s390x"));
+    let root = world.dir.path().join("image");
+    std::fs::create_dir(&root).unwrap();
+    run(rpm(&root).args(["-i", "--nodeps", "--noscripts", "--ignorearch"]).args([&own, &any, &sister, &strange]));
+    let db = read_dir(&root).unwrap();
+    let mut proof = prove(&db, None, &[], &MapKoji::with(&[&own, &any, &sister, &strange])).await.unwrap();
+    proof.check_architecture(&build_model::Arch::canonical("x86_64").unwrap());
+    assert_eq!(rules(&proof), [("strange-1.0-1.s390x".to_owned(), Rule::WrongArchitecture)]);
 }

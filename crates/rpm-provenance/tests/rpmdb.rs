@@ -257,6 +257,47 @@ fn a_name_set_again_outside_the_digested_region_is_a_fault() {
 }
 
 #[test]
+fn an_index_of_names_that_differs_from_the_rows_is_a_fault() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let rpms = ["renamed", "left-out"].map(|name| rpmbuild(dir.path(), &Recipe { name, ..Recipe::default() }));
+    install(&root, &rpms.each_ref().map(std::path::PathBuf::as_path));
+    let db = database(&root);
+    db.execute("UPDATE Name SET key = 'innocent' WHERE key = 'renamed'", []).unwrap();
+    db.execute("DELETE FROM Name WHERE key = 'left-out'", []).unwrap();
+    drop(db);
+    let found = read_dir(&root).unwrap();
+    let reasons = found.unreadable.iter().map(|row| row.reason.as_str()).collect::<Vec<_>>().join("\n");
+    assert!(found.packages.is_empty(), "{:?}", found.packages);
+    assert!(reasons.contains("the index of names calls it innocent, the header renamed"), "{reasons}");
+    assert!(reasons.contains("left-out is not in the index of names"), "{reasons}");
+}
+
+#[test]
+fn a_database_that_reads_otherwise_elsewhere_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    install(&root, &[&rpmbuild(dir.path(), &Recipe::default())]);
+    // What an unfinished transaction leaves; SQLite itself is tried in the adversarial corpus.
+    let journal = root.join("var/lib/rpm/rpmdb.sqlite-journal");
+    std::fs::write(&journal, b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7\0\0\0\x01").unwrap();
+    let error = read_dir(&root).unwrap_err().to_string();
+    assert!(error.contains("a rollback journal lies beside it"), "{error}");
+    std::fs::write(&journal, [0; 512]).unwrap();
+    assert_eq!(read_dir(&root).unwrap().packages.len(), 1, "a finished one says nothing");
+    std::fs::remove_file(&journal).unwrap();
+    let db = database(&root);
+    db.execute_batch(
+        "CREATE TABLE Made (hnum INTEGER PRIMARY KEY, kept BLOB, blob BLOB AS (kept));
+         INSERT INTO Made (hnum, kept) SELECT hnum, blob FROM Packages; DROP TABLE Packages; ALTER TABLE Made RENAME TO Packages;",
+    )
+    .unwrap();
+    drop(db);
+    let error = read_dir(&root).unwrap_err().to_string();
+    assert!(error.contains("computed column"), "{error}");
+}
+
+#[test]
 fn rows_without_a_header_and_files_without_a_database_are_told() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("root");

@@ -89,6 +89,7 @@ async fn run(args: &Args) -> Result<(LocalImage, Proof), BoxedDiagnose> {
         retry: RetryPolicy { attempts: 3, interval: Duration::from_secs(2), ..RetryPolicy::default() },
     };
     let lookup = HubRpms::new(Session::anonymous(&hub).await?);
-    let proof = rpm_provenance::prove(&db, None, &[], &lookup).await?;
+    let mut proof = rpm_provenance::prove(&db, None, &[], &lookup).await?;
+    proof.check_architecture(&arch);
     Ok((image, proof))
 }

@@ -43,6 +43,16 @@ pub enum PackError {
         /// Path in the image, shortened.
         path: String,
     },
+    /// More bytes than a layer may have that is to be unpacked again.
+    #[error("`{path}` cannot be packed: {what} is larger than the {limit} bytes that are ever unpacked")]
+    TooLarge {
+        /// Path in the image.
+        path: String,
+        /// `the file`, or `the layer with it`.
+        what: &'static str,
+        /// The limit.
+        limit: u64,
+    },
     /// The upper directory refers to the lower ones.
     #[error("`{path}` cannot be packed: it was mounted with {option}=on, so the upper directory is not complete in itself")]
     Incomplete {
@@ -71,7 +81,7 @@ pub enum PackError {
 impl Diagnose for PackError {
     fn blame(&self) -> Blame {
         match self {
-            PackError::ReservedName { .. } | PackError::TooDeep { .. } => Blame::Packager,
+            PackError::ReservedName { .. } | PackError::TooDeep { .. } | PackError::TooLarge { .. } => Blame::Packager,
             PackError::Store(source) => source.blame(),
             _ => Blame::Site,
         }
@@ -83,6 +93,7 @@ impl Diagnose for PackError {
             PackError::Compression { .. } => "pack-compression",
             PackError::ReservedName { .. } => "pack-reserved-name",
             PackError::TooDeep { .. } => "pack-too-deep",
+            PackError::TooLarge { .. } => "pack-too-large",
             PackError::Incomplete { .. } => "pack-incomplete",
             PackError::Below { .. } => "pack-below",
             PackError::Rule { .. } => "pack-rule",
@@ -92,6 +103,9 @@ impl Diagnose for PackError {
         match self {
             PackError::Store(source) => source.hint(),
             PackError::ReservedName { .. } => Some("rename the file, or remove it in the step that makes it".to_owned()),
+            PackError::TooLarge { .. } => {
+                Some("remove the file in the step that makes it; a sparse file counts with its holes".to_owned())
+            }
             PackError::Incomplete { option, .. } => Some(format!("mount the overlay with {option}=off")),
             _ => None,
         }

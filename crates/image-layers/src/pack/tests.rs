@@ -333,6 +333,11 @@ fn what_a_layer_cannot_say_is_refused_by_name() {
     }
     assert!(matches!(pack_layer(&store, &deep, &[], &PLAIN), Err(PackError::TooDeep { .. })));
 
+    let (_work, sparse) = upper(&store);
+    fs::File::create(sparse.join("zeros")).and_then(|file| file.set_len(1 << 40)).expect("sparse");
+    let error = pack_layer(&store, &sparse, &[], &PLAIN).expect_err("a terabyte");
+    assert!(matches!(&error, PackError::TooLarge { path, what: "the file", .. } if path == "zeros"), "{error}");
+
     if is_root() {
         let (_work, redirected) = upper(&store);
         fs::create_dir(redirected.join("d")).expect("made");

@@ -16,6 +16,7 @@ use super::compare::{self, Side};
 use super::error::PackError;
 use super::file_hashes::{FileDigest, FileDigestAlgorithm, HashedFile};
 use super::skip::Skip;
+use crate::UnpackLimits;
 use crate::merged_view::{Found, MergedDir};
 use crate::overlay;
 use crate::store::FileDigestList;
@@ -29,6 +30,9 @@ const PATH_MAX: usize = 4095;
 pub(super) struct Walk<W> {
     pub(super) tar: TarWriter<W>,
     pub(super) entries: u64,
+    /// Bytes of the files so far.
+    bytes: u64,
+    limits: UnpackLimits,
     skip: Skip,
     clamp: Option<i64>,
     /// Without lower layers nobody can say whether a whiteout hides something.
@@ -53,6 +57,8 @@ impl<W: Write> Walk<W> {
         Self {
             tar,
             entries: 0,
+            bytes: 0,
+            limits: UnpackLimits::default(),
             skip,
             clamp,
             has_lowers,
@@ -232,6 +238,7 @@ impl<W: Write> Walk<W> {
     /// Writes a regular file with its content; gives its digests when they are wanted.
     fn write_file(&mut self, host: &Path, entry: TarEntry, size: u64) -> Result<Option<FileDigest>, PackError> {
         let entry = TarEntry { size, ..entry };
+        self.check_size(&entry.path, size)?;
         let file = compare::open(host).map_err(reading(&entry.path))?;
         self.flush_pending()?;
         self.entries += 1;
@@ -248,6 +255,18 @@ impl<W: Write> Walk<W> {
     fn list_file(&mut self, file: Option<&FileDigest>) -> Result<(), PackError> {
         let (Some(list), Some(file)) = (&mut self.list, file) else { return Ok(()) };
         list.push(file).map_err(|source| PackError::Io { action: "note the digests of", path: shown(&file.path), source })
+    }
+
+    /// A sparse file of a terabyte takes no disk here, but hours to pack.
+    fn check_size(&mut self, path: &[u8], size: u64) -> Result<(), PackError> {
+        self.bytes = self.bytes.saturating_add(size);
+        let (file, layer) = (self.limits.file_bytes, self.limits.uncompressed_bytes);
+        for (found, limit, what) in [(size, file, "the file"), (self.bytes, layer, "the layer with it")] {
+            if found > limit {
+                return Err(PackError::TooLarge { path: shown(path), what, limit });
+            }
+        }
+        Ok(())
     }
 
     /// What is common to all entries.

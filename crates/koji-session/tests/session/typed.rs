@@ -191,3 +191,25 @@ async fn rpms_are_looked_up_in_batches_and_unknown_ones_are_none() {
     let names: Arc<str> = hub.requests().iter().map(|r| r.method.as_str()).collect::<Vec<_>>().join(" ").into();
     assert_eq!(&*names, "login multiCall multiCall");
 }
+
+#[tokio::test]
+async fn builds_are_looked_up_in_one_request_with_their_states() {
+    let (hub, session) = session(|request| {
+        let calls = request.params[0].as_array().expect("calls").iter();
+        let answers = calls.map(|call| {
+            let Some([build]) = call.get("params").and_then(Value::as_array) else { panic!("one parameter") };
+            let found = serde_json::json!({
+                "id": 7, "name": "jq", "version": "1.6", "release": "2", "state": 2, "task_id": null, "owner_name": "o",
+                "cg_name": null, "source": null, "completion_ts": 1.5, "extra": null,
+            });
+            Value::Array(vec![if *build == Value::Int(7) { Value::from_json(&found) } else { Value::Nil }])
+        });
+        Reply::Value(Value::Array(answers.collect()))
+    })
+    .await;
+    let found = session.get_builds(&[BuildId(8), BuildId(7)]).await.expect("answered");
+    let states: Vec<_> = found.iter().map(|build| build.as_ref().map(|b| b.state)).collect();
+    assert_eq!(states, [None, Some(koji_session::BuildState::Deleted)]);
+    assert_eq!(session.get_builds(&[]).await.expect("nothing asked"), []);
+    assert_eq!(hub.requests().iter().filter(|r| r.method == "multiCall").count(), 1);
+}

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 
 use super::code::{self, Code};
 use super::commit::Commit;
@@ -116,7 +117,7 @@ impl Known<'_> {
         let is_setting = owner.file.may_change() && (code == Code::None || (code == Code::Script && source.is_some()));
         let class = if only_content && is_setting {
             Class::Configured
-        } else if differs.iter().all(|d| matches!(*d, "mode" | "owner" | "group")) {
+        } else if differs.iter().all(|d| matches!(*d, "mode" | "owner" | "group" | "attributes")) {
             Class::ModeChanged
         } else {
             Class::Altered
@@ -209,6 +210,9 @@ fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers
     }
     if kind != Kind::Link {
         let (user, group) = numbers.expected(owned);
+        if has_attributes(&content.entry.host)? {
+            differs.push("attributes");
+        }
         for (expected, found, what) in [(user, meta.uid(), "owner"), (group, meta.gid(), "group")] {
             if expected.is_some_and(|expected| expected != found) {
                 differs.push(what);
@@ -216,6 +220,21 @@ fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers
         }
     }
     Ok(differs)
+}
+
+/// Extended attributes that layers carry and no package sets: access lists, and anybody's notes. Capabilities are rights.
+fn has_attributes(path: &Path) -> io::Result<bool> {
+    let mut names = [0_u8; 4096];
+    match rustix::fs::llistxattr(path, &mut names) {
+        Ok(length) => {
+            let names = names.get(..length).unwrap_or_default().split(|b| *b == 0);
+            let mut of_layers = names.filter(|name| name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_"));
+            Ok(of_layers.any(|name| !name.starts_with(b"user.overlay.")))
+        }
+        Err(rustix::io::Errno::OPNOTSUPP) => Ok(false),
+        Err(rustix::io::Errno::RANGE) => Ok(true), // no honest file has so many
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The content of an entry, read only when it is asked for.

@@ -108,7 +108,7 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
                 return Err(RpmDbError::TooLarge { path: path.to_owned(), size, unit: "headers", limit });
             }
             let blob = file.item(page, 2 * pair + 1).and_then(|item| file.data(item)).ok_or_else(bad)?;
-            rows.push(Row { number: key.into(), blob });
+            rows.push(Row { number: key.into(), blob, names: None });
         }
     }
     rows.sort_by_key(|row| row.number);

@@ -64,6 +64,9 @@ pub(super) fn find(view: &MergedView) -> Result<Option<Found>, RpmDbError> {
             if all.iter().any(|f| f.host == host) {
                 continue;
             }
+            if format == RpmDbFormat::Sqlite {
+                check_journal(view, &path)?;
+            }
             let wal = if format == RpmDbFormat::Sqlite { view.lookup(&format!("{path}-wal")) } else { None };
             all.push(Found { path, host, wal, format });
         }
@@ -81,6 +84,24 @@ pub(super) fn find(view: &MergedView) -> Result<Option<Found>, RpmDbError> {
         }
     }
     Ok(all.into_iter().next())
+}
+
+/// A rollback journal beside the database: whoever opens it in the image first takes back what it holds, and sees other
+/// packages than the file alone shows. rpm's database has a write-ahead log and never such a journal.
+fn check_journal(view: &MergedView, path: &str) -> Result<(), RpmDbError> {
+    const MAGIC: [u8; 8] = [0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7];
+    let Some(host) = view.lookup(&format!("{path}-journal")) else { return Ok(()) };
+    let failed = |source| RpmDbError::Read { path: format!("{path}-journal"), source };
+    if !std::fs::symlink_metadata(&host).map_err(failed)?.is_file() {
+        return Err(RpmDbError::Unsupported { format: "(its journal is not a regular file)".into(), path: path.to_owned() });
+    }
+    let mut head = Vec::new();
+    std::fs::File::open(&host).map_err(failed)?.take(MAGIC.len() as u64).read_to_end(&mut head).map_err(failed)?;
+    if head != MAGIC {
+        return Ok(()); // one that is finished with is emptied or begins with zeros
+    }
+    let reason = "a rollback journal lies beside it, so that readers see other packages than the file holds".to_owned();
+    Err(RpmDbError::Damaged { format: "sqlite", path: path.to_owned(), reason })
 }
 
 fn sum(found: &Found) -> Result<String, RpmDbError> {

@@ -105,9 +105,13 @@ fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<()
     };
     let mut db =
         RpmDb { path: found.path, format: found.format, packages: Vec::new(), unreadable: Vec::new(), root_is_empty: false };
-    for Row { number, blob } in rows {
+    for mut row in rows {
+        let (number, blob) = (row.number, std::mem::take(&mut row.blob));
         let ident = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|header| {
             let ident = RpmIdent::from_header(&header, &header)?;
+            if ident.fault.is_none() {
+                row.check_index(&ident.nvra.nvr.name)?;
+            }
             each(&header, &ident)?;
             Ok(ident)
         });
@@ -135,6 +139,22 @@ pub fn read_dir(root: &Path) -> Result<RpmDb, RpmDbError> {
 struct Row {
     number: u64,
     blob: Vec<u8>,
+    /// What the index of names calls it; `None` where a format has no index that is read here.
+    names: Option<Vec<String>>,
+}
+
+impl Row {
+    /// `rpm -q NAME` asks the index, `rpm -qa` the rows: they must not speak of different packages.
+    fn check_index(&self, name: &str) -> Result<(), HeaderError> {
+        match self.names.as_deref() {
+            None => Ok(()),
+            Some([]) => Err(HeaderError::damaged(format!("{name} is not in the index of names"))),
+            Some(names) => match names.iter().find(|known| *known != name) {
+                Some(other) => Err(HeaderError::damaged(format!("the index of names calls it {other}, the header {name}"))),
+                None => Ok(()),
+            },
+        }
+    }
 }
 
 /// Headers allowed in one database; the largest images hold some thousands.

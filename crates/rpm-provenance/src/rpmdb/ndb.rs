@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
         }
         let blob =
             blob(bytes, offset, number).ok_or_else(|| damaged(format!("the blob of header {number} is not at {offset}")))?;
-        rows.push(Row { number: number.into(), blob });
+        rows.push(Row { number: number.into(), blob, names: None });
     }
     rows.sort_by_key(|row| row.number);
     Ok(rows)

@@ -2,6 +2,8 @@
 //!
 //! The other tables are indexes over it; an installed package is what `Packages` holds.
 
+use std::collections::HashMap;
+
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
@@ -44,6 +46,14 @@ pub(super) fn read(copy: &Copy, path: &str) -> Result<Vec<Row>, RpmDbError> {
         Some((_, rootpage)) if rootpage <= 0 => return Err(damaged("its table `Packages` is a virtual one".into())),
         Some(_) => {}
     }
+    // A computed column may say something else to every version of SQLite; rpm makes none.
+    let computed: i64 = db
+        .query_row("SELECT count(*) FROM pragma_table_xinfo('Packages') WHERE hidden != 0", [], |row| row.get(0))
+        .map_err(failed)?;
+    if computed > 0 {
+        return Err(damaged("its table `Packages` has a computed column".into()));
+    }
+    let mut names = names(&db).map_err(failed)?;
     let mut query = db.prepare("SELECT hnum, blob FROM Packages ORDER BY hnum").map_err(failed)?;
     let mut found = query.query([]).map_err(failed)?;
     let mut rows = Vec::new();
@@ -54,7 +64,25 @@ pub(super) fn read(copy: &Copy, path: &str) -> Result<Vec<Row>, RpmDbError> {
         }
         let number: i64 = row.get(0).map_err(failed)?;
         let blob: Vec<u8> = row.get(1).map_err(failed)?;
-        rows.push(Row { number: u64::try_from(number).unwrap_or_default(), blob });
+        let names = Some(names.remove(&number).unwrap_or_default());
+        rows.push(Row { number: u64::try_from(number).unwrap_or_default(), blob, names });
     }
     Ok(rows)
+}
+
+/// The index of names: what `rpm -q NAME` looks in. Entries of one row beyond the second are left out; two are one too many.
+fn names(db: &Connection) -> rusqlite::Result<HashMap<i64, Vec<String>>> {
+    let mut query = db.prepare("SELECT DISTINCT hnum, CAST(key AS TEXT) FROM Name")?;
+    let mut found = query.query([])?;
+    let mut names: HashMap<i64, Vec<String>> = HashMap::new();
+    while let Some(row) = found.next()? {
+        let entry = names.entry(row.get(0)?).or_default();
+        if entry.len() < 2 {
+            entry.push(String::from_utf8_lossy(row.get_ref(1)?.as_bytes()?).into_owned());
+        }
+        if names.len() > MAX_ROWS {
+            break; // rows without an entry are faulted one by one
+        }
+    }
+    Ok(names)
 }

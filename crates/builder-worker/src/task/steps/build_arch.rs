@@ -134,7 +134,7 @@ pub async fn build_arch(
     };
     let result = gated_build::build(&request, reach).await?;
     check_size(settings.policy.max_image_mb, &result.built)?;
-    let (proof, databases) = prove(context, store, &result.built, &result.verdicts, lookup.as_ref()).await?;
+    let (proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
     let digest = result.built.image.manifest_digest.to_string();
     let report = Report {
         image: nvr,
@@ -200,6 +200,7 @@ fn check_size(limit: Option<u64>, built: &BuiltImage) -> Result<(), ArchError> {
 async fn prove(
     context: &TaskContext<'_>,
     store: &Store,
+    arch: &Arch,
     built: &BuiltImage,
     verdicts: &[rpm_provenance::Verdict],
     lookup: &dyn rpm_provenance::KojiRpms,
@@ -217,7 +218,8 @@ async fn prove(
         None => None,
     };
     context.log.step(&format!("result has {} RPMs in {}", db.packages.len(), db.path));
-    let proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), verdicts, lookup).await?;
+    let mut proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), verdicts, lookup).await?;
+    proof.check_architecture(arch);
     Ok((proof, Some(Databases { db, files, parent })))
 }
 
