@@ -1,0 +1,81 @@
+"""Texts in places where something obeys them, links to such texts, and texts that the image's configuration runs."""
+
+from corpus import BASE, UNEXPLAINED, Case
+
+TITLE = "Texts that something runs"
+LOADER = "the loader maps what it names into programs"
+SHELL = "shells run it when they start"
+
+
+def _text(path, text="text"):
+    return f"RUN mkdir -p $(dirname {path}) && echo '{text}' > {path}"
+
+
+def _placed(name, path, runs, text="text"):
+    return Case(name, (_text(path, text),), (UNEXPLAINED, f"{path} (RUN", runs))
+
+
+CASES = [
+    _placed("ld_so_preload", "/etc/ld.so.preload", LOADER, "/srv/x"),
+    _placed("ld_so_conf", "/etc/ld.so.conf.d/x.conf", LOADER, "/tmp"),
+    _placed("profile_script", "/etc/profile.d/colours.sh", SHELL),
+    _placed("profile_of_root", "/root/.bashrc", SHELL),
+    _placed("cron_job", "/etc/cron.d/job", "cron runs what it names", "* * * * * root true"),
+    _placed("crontab_of_root", "/var/spool/cron/root", "cron runs what it names", "* * * * * true"),
+    _placed("systemd_unit", "/etc/systemd/system/x.service", "systemd runs what it names"),
+    _placed("systemd_override", "/etc/systemd/system/a.service.d/x.conf", "systemd runs what it names"),
+    _placed("tmpfiles", "/etc/tmpfiles.d/x.conf", "run when a system starts", "C /etc/x - - - - /srv/x"),
+    _placed("dbus_service", "/usr/share/dbus-1/system-services/x.service", "dbus runs what it names"),
+    _placed("udev_rule", "/etc/udev/rules.d/x.rules", "udev and modprobe run what it names"),
+    _placed("sudo_rule", "/etc/sudoers.d/x", "it decides who may become whom", "app ALL=(ALL) NOPASSWD: ALL"),
+    _placed("key_of_root", "/root/.ssh/authorized_keys", "it decides who may become whom", "ssh-ed25519 AAAA"),
+    _placed("pam_rule", "/etc/pam.d/x", "it decides who may become whom", "auth sufficient pam_permit.so"),
+    _placed("macros_of_rpm", "/etc/rpm/macros.x", "rpm and dnf run what it names", "%_dbpath /opt/rpm"),
+    Case(
+        "profile_script_is_a_link_to_data",
+        ("RUN echo text > /srv/data && mkdir -p /etc/profile.d && ln -s /srv/data /etc/profile.d/data.sh",),
+        (UNEXPLAINED, "/etc/profile.d/data.sh (RUN", "it leads to /srv/data, unexplained"),
+    ),
+    Case(
+        "profile_script_is_a_link_to_what_a_stage_made",
+        ("COPY --from=make /data /srv/data", "RUN mkdir -p /etc/profile.d && ln -s /srv/data /etc/profile.d/data.sh"),
+        (UNEXPLAINED, "/etc/profile.d/data.sh (RUN", "it leads to /srv/data, data from other stages"),
+        before=(f"FROM {BASE} AS make", "RUN echo text > /data"),
+    ),
+    Case(
+        "preload_is_a_link_to_where_anybody_writes",
+        ("RUN ln -s /tmp/preload /etc/ld.so.preload",),
+        (UNEXPLAINED, "/etc/ld.so.preload (RUN", "it leads to /tmp/preload, which is not in the image"),
+    ),
+    Case(
+        "entrypoint_runs_a_text",
+        (_text("/usr/share/doc/notes.txt"), 'ENTRYPOINT ["sh", "/usr/share/doc/notes.txt"]'),
+        (UNEXPLAINED, "/usr/share/doc/notes.txt (RUN", "ENTRYPOINT runs it"),
+    ),
+    Case(
+        "command_runs_a_text_of_a_stage",
+        ("COPY --from=make /notes /srv/notes", "CMD exec python3 /srv/notes"),
+        (UNEXPLAINED, "/srv/notes (COPY --from=make", "CMD runs it"),
+        before=(f"FROM {BASE} AS make", "RUN echo 'import os' > /notes"),
+    ),
+    Case(
+        "command_runs_a_text_by_a_relative_path",
+        ("WORKDIR /srv", _text("/srv/notes"), 'CMD ["bash", "notes"]'),
+        (UNEXPLAINED, "/srv/notes (RUN", "CMD runs it"),
+    ),
+    Case(
+        "health_check_runs_a_text",
+        (_text("/srv/notes"), "HEALTHCHECK CMD . /srv/notes"),
+        (UNEXPLAINED, "/srv/notes (RUN", "HEALTHCHECK runs it"),
+    ),
+    Case(
+        "environment_runs_a_text",
+        (_text("/srv/notes"), "ENV BASH_ENV=/srv/notes"),
+        (UNEXPLAINED, "/srv/notes (RUN", "ENV BASH_ENV runs it"),
+    ),
+    Case(
+        "children_run_a_text",
+        (_text("/srv/notes"), "ONBUILD RUN sh /srv/notes"),
+        (UNEXPLAINED, "/srv/notes (RUN", "ONBUILD runs it"),
+    ),
+]

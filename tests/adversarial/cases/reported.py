@@ -1,0 +1,60 @@
+"""What a site is told of, and by default lets pass: no program, but not as it should be either."""
+
+from cases.replaced import archive
+from corpus import BASE, ELF, Case, python
+
+TITLE = "Reported"
+CASES = [
+    Case(
+        "data_made_by_a_step",
+        ("RUN mkdir /srv/d && head -c 1000 /dev/urandom > /srv/d/data",),
+        ("1 unexplained files: /srv/d/data (RUN",),
+    ),
+    Case(
+        "data_of_an_rpm_altered",
+        ("RUN echo more >> /usr/lib/os-release && rm /etc/os-release && ln -s ../usr/lib/os-release /etc/os-release",),
+        ("files altered after an RPM brought them: ",),
+    ),
+    Case(
+        "permissions_of_an_rpm_s_file_changed",
+        ("RUN chmod 777 /usr/bin/sed",),
+        ("1 files of RPMs with other permissions: /usr/bin/sed (sed-4", "other mode"),
+    ),
+    Case(
+        "owner_of_an_rpm_s_file_changed",
+        ("RUN chown 1234 /usr/bin/sed",),
+        ("1 files of RPMs with other permissions: /usr/bin/sed (sed-4", "other owner"),
+    ),
+    # Its paths lead no further than where it is unpacked.
+    Case(
+        "archive_that_leads_out",
+        ("ADD all.tar /srv/",),
+        ("1 programs in the commit that cannot be reviewed: /srv/usr/bin/sed (ADD all.tar",),
+        files={"all.tar": archive(("../../../../../../../../usr/bin/sed", ELF, 0o755))},
+    ),
+    Case(
+        "attribute_of_an_rpm_s_file_added",
+        (python('import os; os.setxattr("/usr/bin/sed", "user.note", b"x")'),),
+        ("1 files of RPMs with other permissions: /usr/bin/sed (sed-4", "other attributes"),
+    ),
+    Case(
+        "binary_of_the_commit",
+        ("COPY tool /usr/local/bin/tool",),
+        ("1 programs in the commit that cannot be reviewed: /usr/local/bin/tool (tool)",),
+        files={"tool": ELF},
+    ),
+    Case(
+        "koji_s_rpm_without_its_rpmdb_entry",
+        ("COPY --from=make /usr/bin/hello /usr/bin/hello",),
+        ("1 files of RPMs that the image does not list: /usr/bin/hello (hello-2.10-3",),
+        before=(f"FROM {BASE} AS make", "RUN dnf -y install hello"),
+    ),
+    Case(
+        "rpmdb_moved_and_linked",
+        ("RUN mv /usr/lib/sysimage/rpm /opt/rpm && ln -s /opt/rpm /usr/lib/sysimage/rpm",),
+        (
+            "files altered after an RPM brought them: /usr/lib/sysimage/rpm (filesystem-40",
+            "unexplained files: /opt/rpm/",
+        ),
+    ),
+]

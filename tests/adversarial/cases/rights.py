@@ -1,0 +1,80 @@
+"""Rights that no RPM gives: files that run as somebody else, devices, accounts."""
+
+from cases.replaced import archive
+from corpus import RIGHTS, Case, python
+
+TITLE = "Rights from nowhere"
+CASES = [
+    Case("setuid_added", ("RUN chmod u+s /usr/bin/python3.11",), (RIGHTS, "/usr/bin/python3.11 (setuid)")),
+    Case(
+        "setuid_copy",
+        ("RUN cp /usr/bin/env /usr/local/bin/env && chmod 6755 /usr/local/bin/env",),
+        (RIGHTS, "/usr/local/bin/env (setuid, setgid)"),
+    ),
+    Case(
+        "setuid_by_a_hard_link",
+        ("RUN ln /usr/bin/env /usr/local/bin/env && chmod 4755 /usr/local/bin/env",),
+        (RIGHTS, "/usr/local/bin/env (setuid)", "/usr/bin/env (setuid)"),
+    ),
+    Case(
+        "setuid_from_the_commit",
+        ("COPY --chmod=4755 start /usr/local/bin/start",),
+        (RIGHTS, "/usr/local/bin/start (setuid)"),
+        files={"start": "#!/bin/sh\nexec true\n"},
+    ),
+    Case(
+        "setuid_from_an_archive",
+        ("ADD all.tar /srv/",),
+        (RIGHTS, "/srv/start (setuid)"),
+        files={"all.tar": archive(("start", b"#!/bin/sh\nexec true\n", 0o4755))},
+    ),
+    Case(
+        "setuid_through_another_stage",
+        ("COPY --from=make /srv/env /usr/local/bin/env",),
+        (RIGHTS, "/usr/local/bin/env (setuid)"),
+        before=(
+            "FROM registry.example.com/f40/base:40 AS make",
+            "RUN cp /usr/bin/env /srv/env && chmod 4755 /srv/env",
+        ),
+    ),
+    Case(
+        "capabilities_added",
+        (
+            python(
+                'import os, struct; os.setxattr("/usr/bin/python3.11", "security.capability",'
+                ' struct.pack("<5I", 0x02000001, 0x80, 0, 0, 0))'
+            ),
+        ),
+        (RIGHTS, "/usr/bin/python3.11 (capabilities cap_setuid)"),
+    ),
+    Case(
+        "device_node",
+        (python('import os, stat; os.mknod("/srv/disk", stat.S_IFBLK | 0o666, os.makedev(8, 0))'),),
+        (RIGHTS, "/srv/disk (block device 8:0)"),
+    ),
+    Case(
+        "another_root",
+        ("RUN echo 'toor:x:0:0::/root:/bin/bash' >> /etc/passwd",),
+        (RIGHTS, "/etc/passwd (the user toor is root (uid 0))"),
+    ),
+    Case(
+        "another_root_in_other_digits",
+        ("RUN echo 'toor:x:000:0::/root:/bin/bash' >> /etc/passwd",),
+        (RIGHTS, "/etc/passwd (the user toor is root (uid 000))"),
+    ),
+    Case(
+        "password_of_root",
+        ("RUN sed -i 's|^root:[^:]*:|root:$6$salt$digest:|' /etc/shadow",),
+        (RIGHTS, "/etc/shadow (the user root has a password)"),
+    ),
+    Case(
+        "user_without_a_password",
+        ("RUN echo 'guest::1002:1002::/:/bin/bash' >> /etc/passwd",),
+        (RIGHTS, "/etc/passwd (the user guest needs no password)"),
+    ),
+    Case(
+        "accounts_behind_a_link",
+        ("RUN cp /etc/passwd /srv/p && echo 'toor:x:0:0::/root:/bin/bash' >> /srv/p && ln -sf /srv/p /etc/passwd",),
+        (RIGHTS, "/etc/passwd (the user toor is root (uid 0))"),
+    ),
+]
