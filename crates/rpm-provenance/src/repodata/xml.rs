@@ -16,8 +16,10 @@ use super::MetadataError;
 const MAX_EVENT: u64 = 1 << 20;
 /// Elements inside each other.
 const MAX_DEPTH: usize = 32;
+/// How deep anybody listens. Nine tenths of a primary.xml lie below: capabilities and files.
+const HEARD: usize = 3;
 
-/// Who listens to a document. Depth is 1 for the root element.
+/// Who listens to a document, to elements of depth 1 (the root) to [`HEARD`].
 pub(super) trait Visitor {
     /// An element begins.
     fn start(&mut self, depth: usize, name: &str, attributes: &Attributes<'_>) -> Result<(), String>;
@@ -50,7 +52,6 @@ impl Attributes<'_> {
 pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<(), MetadataError> {
     let used = Rc::new(Cell::new(0));
     let mut xml = quick_xml::Reader::from_reader(PerEvent { inner: reader, used: used.clone() });
-    xml.config_mut().expand_empty_elements = true;
     let (mut buffer, mut text, mut depth) = (Vec::new(), String::new(), 0usize);
     // `leaf`: nothing but text since the last start tag.
     let (mut rooted, mut leaf) = (false, false);
@@ -59,45 +60,70 @@ pub(super) fn walk(reader: impl BufRead, visitor: &mut dyn Visitor) -> Result<()
         used.set(0);
         let at = xml.buffer_position();
         let place = |reason: String| MetadataError { at, reason };
-        match xml.read_event_into(&mut buffer).map_err(|e| place(e.to_string()))? {
-            Event::Start(tag) => {
-                if depth == 0 && rooted {
-                    return Err(place("a second root element".to_owned()));
-                }
-                depth += 1;
-                (rooted, leaf) = (true, true);
-                text.clear();
-                if depth > MAX_DEPTH {
-                    return Err(place(format!("elements are nested more than {MAX_DEPTH} deep")));
-                }
-                visitor.start(depth, tag.local_name().as_ref(), &Attributes(&tag)).map_err(place)?;
-            }
+        let (tag, empty) = match xml.read_event_into(&mut buffer).map_err(|e| place(e.to_string()))? {
+            Event::Start(tag) => (tag, false),
+            Event::Empty(tag) => (tag, true),
             Event::End(tag) => {
-                let said = if leaf { text.trim() } else { "" };
-                visitor.end(depth, tag.local_name().as_ref(), said).map_err(place)?;
+                if depth <= HEARD {
+                    let said = if leaf { text.trim() } else { "" };
+                    visitor.end(depth, tag.local_name().as_ref(), said).map_err(place)?;
+                }
                 text.clear();
                 leaf = false;
                 depth = depth.saturating_sub(1);
+                continue;
             }
-            Event::Text(piece) => text.push_str(&piece.xml10_content()),
-            Event::CData(piece) => text.push_str(&piece.xml10_content()),
-            Event::GeneralRef(name) => match name.resolve_char_ref() {
-                Ok(Some(c)) => text.push(c),
-                _ => match quick_xml::escape::resolve_predefined_entity(&name.xml10_content()) {
-                    Some(value) => text.push_str(value),
-                    None => return Err(place(format!("the entity `&{};` is not one of XML's own", name.xml10_content()))),
-                },
-            },
-            Event::DocType(_) => return Err(place("a document type, which repository metadata has not".to_owned())),
             Event::Eof if !rooted => return Err(place("there is no element in it".to_owned())),
             Event::Eof if depth == 0 => return Ok(()),
             Event::Eof => return Err(place("the document ends inside an element".to_owned())),
-            _ => {}
+            Event::DocType(_) => return Err(place("a document type, which repository metadata has not".to_owned())),
+            Event::GeneralRef(name) => {
+                match name.resolve_char_ref() {
+                    Ok(Some(c)) => text.push(c),
+                    _ => match quick_xml::escape::resolve_predefined_entity(&name.xml10_content()) {
+                        Some(value) => text.push_str(value),
+                        None => return Err(place(format!("the entity `&{};` is not one of XML's own", name.xml10_content()))),
+                    },
+                }
+                check_text(&text).map_err(place)?;
+                continue;
+            }
+            Event::Text(piece) if depth <= HEARD => {
+                text.push_str(&piece.xml10_content());
+                check_text(&text).map_err(place)?;
+                continue;
+            }
+            Event::CData(piece) if depth <= HEARD => {
+                text.push_str(&piece.xml10_content());
+                check_text(&text).map_err(place)?;
+                continue;
+            }
+            _ => continue,
+        };
+        if depth == 0 && rooted {
+            return Err(place("a second root element".to_owned()));
         }
-        if text.len() as u64 > MAX_EVENT {
-            return Err(place(format!("a text of more than {MAX_EVENT} bytes")));
+        depth += 1;
+        (rooted, leaf) = (true, !empty);
+        text.clear();
+        if depth > MAX_DEPTH {
+            return Err(place(format!("elements are nested more than {MAX_DEPTH} deep")));
+        }
+        if depth <= HEARD {
+            visitor.start(depth, tag.local_name().as_ref(), &Attributes(&tag)).map_err(place)?;
+            if empty {
+                visitor.end(depth, tag.local_name().as_ref(), "").map_err(place)?;
+            }
+        }
+        if empty {
+            depth -= 1;
         }
     }
+}
+
+/// One text may come in many pieces, entity by entity.
+fn check_text(text: &str) -> Result<(), String> {
+    if text.len() as u64 > MAX_EVENT { Err(format!("a text of more than {MAX_EVENT} bytes")) } else { Ok(()) }
 }
 
 /// Fails when more than [`MAX_EVENT`] bytes are taken between two resets: the parser buffers a whole event.
