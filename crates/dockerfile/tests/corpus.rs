@@ -1,84 +1,93 @@
-//! Every `tests/corpus/NAME/Dockerfile` against what is written beside it: the parsed file and its plan, or the exact
-//! message a packager gets. Names with `bad-` are files that must be refused.
+//! The corpus: Dockerfiles with what is made of them. Texts are in `tests/corpus/themes/THEME.txt`, each followed by its
+//! outline; files whose bytes matter (line ends, NUL, other encodings) and longer ones are `tests/corpus/NAME/Dockerfile`
+//! with `outline.snap` beside. Names with `bad-` are files that must be refused.
+//!
+//! `UPDATE_CORPUS=1 cargo test -p dockerfile --test corpus` writes the outlines anew; the difference is then for review.
 
-use std::collections::BTreeMap;
+mod outline;
+
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use dockerfile::{Base, BuildPlan, Dockerfile, PlanOptions, Platform, parse, plan, target_labels};
+use outline::outline;
 
-fn outline(bytes: &[u8]) -> (bool, String) {
-    let file = match parse(bytes, "Dockerfile") {
-        Ok(file) => file,
-        Err(error) => return (false, error.to_string()),
-    };
-    let mut out = String::new();
-    write_file(&mut out, &file).expect("a String");
-    let options = PlanOptions {
-        target: None,
-        build_args: BTreeMap::new(),
-        platform: Platform { os: "linux".into(), architecture: "s390x".into(), variant: None },
-    };
-    match plan(&file, &options) {
-        Ok(plan) => {
-            write_plan(&mut out, &plan).expect("a String");
-            (true, out)
-        }
-        Err(error) => (false, error.to_string()),
-    }
+/// Before a case's name.
+const CASE: &str = "%%% ";
+/// Between a Dockerfile and its outline.
+const RESULT: &str = "%%% =>";
+
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus")
 }
 
-fn write_file(out: &mut String, file: &Dockerfile) -> std::fmt::Result {
-    writeln!(out, "escape {}", file.escape)?;
-    if let Some(syntax) = &file.syntax {
-        writeln!(out, "syntax {syntax}")?;
-    }
-    for arg in &file.global_args {
-        writeln!(out, "{} ARG {} {:?}", arg.span, arg.name, arg.default)?;
-    }
-    for stage in &file.stages {
-        let name = stage.name.as_deref().unwrap_or("-");
-        writeln!(
-            out,
-            "\nstage {} {name} FROM {:?} platform {:?} at {}",
-            stage.index, stage.from.image, stage.from.platform, stage.span
-        )?;
-        for instruction in &stage.instructions {
-            writeln!(out, "{}-{} {:?}", instruction.span, instruction.span.last_line, instruction.kind)?;
-        }
-    }
-    for warning in &file.warnings {
-        writeln!(out, "\nwarning: {}", warning.show("Dockerfile"))?;
-    }
-    Ok(())
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut paths: Vec<_> = std::fs::read_dir(dir).expect("the corpus").map(|e| e.expect("an entry").path()).collect();
+    paths.sort();
+    paths
 }
 
-fn write_plan(out: &mut String, plan: &BuildPlan) -> std::fmt::Result {
-    writeln!(out, "\nplan")?;
-    for stage in &plan.stages {
-        let base = match &stage.base {
-            Base::Scratch => "scratch".to_owned(),
-            Base::Stage(index) => format!("stage {index}"),
-            Base::Image(image) => format!("image {image}"),
-        };
-        writeln!(out, "  stage {} on {base}, platform {:?}", stage.index, stage.platform)?;
+/// Name and Dockerfile of every case of a theme.
+fn cases(text: &str) -> Vec<(String, String)> {
+    let mut cases: Vec<(String, String)> = Vec::new();
+    let mut in_result = false;
+    for line in text.split_inclusive('\n') {
+        if line.trim_end() == RESULT {
+            in_result = true;
+        } else if let Some(name) = line.strip_prefix(CASE) {
+            cases.push((name.trim_end().to_owned(), String::new()));
+            in_result = false;
+        } else if let Some((_, dockerfile)) = cases.last_mut().filter(|_| !in_result) {
+            dockerfile.push_str(line);
+        }
     }
-    for (image, span) in plan.image_references() {
-        writeln!(out, "  reads {image} at {span}")?;
+    cases
+}
+
+fn written(name: &str, dockerfile: &str, outline: &str) -> String {
+    // An outline's own lines cannot be taken for a case's.
+    let outline: String = outline.lines().fold(String::new(), |mut text, line| {
+        let _ = writeln!(text, "| {line}");
+        text
+    });
+    format!("{CASE}{name}\n{dockerfile}{RESULT}\n{outline}")
+}
+
+#[test]
+fn every_text_of_the_corpus_reads_as_written_below_it() {
+    let update = std::env::var_os("UPDATE_CORPUS").is_some();
+    let mut names = BTreeSet::new();
+    let mut wrong = Vec::new();
+    for theme in entries(&corpus().join("themes")) {
+        let text = std::fs::read_to_string(&theme).expect("a theme");
+        let mut expected = String::new();
+        for (name, dockerfile) in cases(&text) {
+            let (accepted, result) = outline(dockerfile.as_bytes());
+            if accepted == name.starts_with("bad-") {
+                wrong.push(format!("{name}: accepted is {accepted}"));
+            }
+            let case = written(&name, &dockerfile, &result);
+            if !update && !text.contains(&case) {
+                wrong.push(format!("{}:\n{case}", theme.display()));
+            }
+            expected.push_str(&case);
+            assert!(names.insert(name.clone()), "two cases are called {name}");
+        }
+        if update {
+            std::fs::write(&theme, expected).expect("the theme is written");
+        } else if expected != text {
+            wrong.push(format!("{}: not as it would be written", theme.display()));
+        }
     }
-    match target_labels(plan, &|_| BTreeMap::new()) {
-        Ok(labels) => labels.iter().try_for_each(|(key, value)| writeln!(out, "  label {key:?} = {value:?}")),
-        Err(error) => writeln!(out, "  labels: {error}"),
-    }
+    assert!(names.len() >= 200, "the corpus has only {} texts", names.len());
+    assert!(wrong.is_empty(), "these differ:\n{}", wrong.join("\n"));
 }
 
 #[test]
 fn every_file_of_the_corpus_reads_as_written_beside_it() {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
-    let mut cases: Vec<_> = std::fs::read_dir(&corpus).expect("the corpus").map(|e| e.expect("an entry").path()).collect();
-    cases.sort();
-    assert!(cases.len() >= 40, "the corpus is not where it was");
     let mut failed = Vec::new();
+    let cases: Vec<_> = entries(&corpus()).into_iter().filter(|path| path.join("Dockerfile").exists()).collect();
+    assert!(cases.len() >= 40, "the corpus is not where it was");
     for case in cases {
         let name = case.file_name().expect("a name").to_string_lossy().into_owned();
         let bytes = std::fs::read(case.join("Dockerfile")).unwrap_or_else(|e| panic!("{name}: {e}"));
@@ -91,8 +100,7 @@ fn every_file_of_the_corpus_reads_as_written_beside_it() {
         settings.set_prepend_module_to_snapshot(false);
         settings.set_omit_expression(true);
         let compare = || settings.bind(|| insta::assert_snapshot!("outline", text));
-        let compared = std::panic::catch_unwind(std::panic::AssertUnwindSafe(compare));
-        if compared.is_err() {
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(compare)).is_err() {
             failed.push(name);
         }
     }

@@ -31,7 +31,8 @@ that one only:
 `skip=all` switches all rules off. Experimental rules are off unless `experimental=NAME` (or `all`) asks for them.
 
 *Refused* means that a Koji build of the file is refused, or fails, for this reason. Rules with the origin BuildKit have the
-name and meaning of its [build checks](https://docs.docker.com/reference/build-checks/).
+name and meaning of its [build checks](https://docs.docker.com/reference/build-checks/). One of those is not here:
+InvalidBaseImagePlatform needs the image, and nothing is fetched; a build refuses an image for another platform.
 
 ";
 

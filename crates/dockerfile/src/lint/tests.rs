@@ -75,7 +75,8 @@ fn no_warning_of_the_parser_is_lost() {
     let mut warnings = 0;
     for entry in std::fs::read_dir(corpus).expect("the corpus") {
         let path = entry.expect("an entry").path().join("Dockerfile");
-        let bytes = std::fs::read(&path).expect("a Dockerfile");
+        // The folder of texts has none of its own.
+        let Ok(bytes) = std::fs::read(&path) else { continue };
         let Ok(file) = crate::parse(&bytes, "Dockerfile") else { continue };
         let report = lint(&bytes, "Dockerfile", &LintOptions::default());
         if !report.errors.is_empty() {

@@ -59,11 +59,9 @@ fn read_start(file: &File, buffer: &mut [u8]) -> io::Result<usize> {
     Ok(n)
 }
 
-/// The checksum of a ustar header (POSIX pax, "ustar Interchange Format"), which old tars have too.
+/// The checksum of a ustar header (POSIX pax, "ustar Interchange Format"), which old tars have too. The name may be empty:
+/// so some archivers write the directory they were called in. A block of zeros has no checksum.
 fn is_tar_header(block: &[u8; 512]) -> bool {
-    if block[0] == 0 {
-        return false;
-    }
     let (unsigned, signed) = block.iter().enumerate().fold((0u32, 0i32), |(unsigned, signed), (i, byte)| {
         let byte = if (148..156).contains(&i) { b' ' } else { *byte };
         (unsigned + u32::from(byte), signed + i32::from(byte as i8))
@@ -73,17 +71,17 @@ fn is_tar_header(block: &[u8; 512]) -> bool {
     stored == Some(unsigned) || stored.is_some_and(|s| i64::from(s) == i64::from(signed))
 }
 
-/// Unpacks `archive` (called `name` in messages) into the directory `dest` of the image.
+/// Unpacks `archive` (called `name` in messages) into the directory `dest` of the image. As in Docker, that directory is the
+/// root of every path and symlink on the way: neither a symlink of the archive nor one of the image leads out of it.
 pub(super) fn unpack(
     archive: &mut Archive<Plain>,
     name: &Path,
-    image: &RootDir,
-    dest: &Path,
+    dest: &RootDir,
     rewrite: &Rewrite,
     cancel: &CancelFlag,
 ) -> Result<(), CopyError> {
     let broken = |source| CopyError::Archive { archive: name.to_owned(), source };
-    let mut unpacker = Unpacker { image, dest, rewrite, directories: Vec::new() };
+    let mut unpacker = Unpacker { dest, rewrite, directories: Vec::new() };
     for entry in archive.entries().map_err(broken)? {
         if cancel.is_cancelled() {
             return Err(CopyError::Cancelled);
@@ -97,8 +95,7 @@ pub(super) fn unpack(
 }
 
 struct Unpacker<'a> {
-    image: &'a RootDir,
-    dest: &'a Path,
+    dest: &'a RootDir,
     rewrite: &'a Rewrite,
     /// Directories with their times, set at the end: entries written into them change it.
     directories: Vec<(PathBuf, i64)>,
@@ -122,8 +119,7 @@ impl Unpacker<'_> {
             return if kind.is_dir() { self.finish_directory(Path::new(""), &attributes) } else { Ok(()) };
         };
         let owner = self.rewrite.owner.unwrap_or((0, 0));
-        let parent_path = self.dest.join(path.parent().unwrap_or(Path::new("")));
-        let parent = self.image.make_dirs(&parent_path, owner)?;
+        let parent = self.dest.make_dirs(path.parent().unwrap_or(Path::new("")), owner)?;
         let existing = lstat_in(parent.as_fd(), name)?;
         let both_directories = kind.is_dir() && existing.as_ref().is_some_and(|s| file_type(s) == FileType::Directory);
         if !both_directories && existing.is_some() {
@@ -202,16 +198,16 @@ impl Unpacker<'_> {
     fn hard_link(&self, entry: &Entry<'_, Plain>, parent: &impl AsFd, name: &OsStr) -> io::Result<()> {
         let target = entry.link_name_bytes().ok_or_else(|| invalid("a hard link without target"))?;
         let target: PathBuf = components(Path::new(OsStr::from_bytes(&target))).iter().collect();
-        let found = self.image.resolve_parent(&self.dest.join(target))?;
+        let found = self.dest.resolve_parent(&target)?;
         if found.stat.is_none() || found.is_dir() {
             return Err(invalid("a hard link to something that is not in the archive"));
         }
-        let host = self.image.host_path().join(found.path);
+        let host = self.dest.host_path().join(found.path);
         rustix::fs::linkat(CWD, &host, parent, name, AtFlags::empty()).map_err(Into::into)
     }
 
     fn finish_directory(&mut self, path: &Path, attributes: &Attributes) -> io::Result<()> {
-        let dir = self.image.open_dir(&self.dest.join(path))?;
+        let dir = self.dest.open_dir(path)?;
         set_attributes(&dir, attributes)?;
         self.directories.push((path.to_owned(), attributes.mtime));
         Ok(())
@@ -220,7 +216,7 @@ impl Unpacker<'_> {
     fn set_directory_times(&self) -> io::Result<()> {
         for (path, mtime) in self.directories.iter().rev() {
             // A later entry may have replaced it.
-            if let Ok(dir) = self.image.open_dir(&self.dest.join(path)) {
+            if let Ok(dir) = self.dest.open_dir(path) {
                 rustix::fs::futimens(&dir, &modification_time(*mtime, 0))?;
             }
         }
@@ -288,10 +284,13 @@ mod tests {
 
     fn unpack_into(image: &Path, bytes: &[u8]) -> Result<(), CopyError> {
         let root = RootDir::open(image).expect("open");
+        root.make_dirs(Path::new("/dest"), (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()))
+            .expect("dest");
+        let dest = root.below(Path::new("/dest")).expect("open");
         let owner = Some((rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw()));
         let rewrite = Rewrite { owner, mode: None, devices: false };
         let mut archive = open(file_of(bytes)).expect("open").expect("an archive");
-        unpack(&mut archive, Path::new("a.tar"), &root, Path::new("/dest"), &rewrite, &CancelFlag::new())
+        unpack(&mut archive, Path::new("a.tar"), &dest, &rewrite, &CancelFlag::new())
     }
 
     fn sample() -> Vec<u8> {
@@ -349,6 +348,20 @@ mod tests {
         raw(&mut builder, "own/evil", EntryType::Regular, "", b"2");
         unpack_into(image.path(), &builder.into_inner().expect("tar")).expect("unpack");
         assert_eq!(fs::read_dir(outside.path()).expect("list").count(), 0);
+    }
+
+    #[test]
+    fn the_destination_is_the_root_of_symlinks_on_the_way() {
+        let image = tempfile::tempdir().expect("tempdir");
+        let mut builder = Builder::new(Vec::new());
+        raw(&mut builder, "", EntryType::Regular, "", b"");
+        raw(&mut builder, "up", EntryType::Symlink, "..", b"");
+        raw(&mut builder, "up/etc/file", EntryType::Regular, "", b"1");
+        raw(&mut builder, "abs", EntryType::Symlink, "/etc", b"");
+        raw(&mut builder, "abs/other", EntryType::Regular, "", b"2");
+        unpack_into(image.path(), &builder.into_inner().expect("tar")).expect("unpack");
+        assert!(image.path().join("dest/etc/file").is_file() && image.path().join("dest/etc/other").is_file());
+        assert!(!image.path().join("etc").exists());
     }
 
     #[test]

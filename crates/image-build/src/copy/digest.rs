@@ -26,7 +26,7 @@ pub(crate) fn digest_sources(
 ) -> Result<[u8; 32], CopyError> {
     let mut digest = Digester { hash: Sha256::new(), selection: selection.clone(), cancel };
     for source in sources {
-        digest.selection = selection.below(&source.exclude_base);
+        digest.selection = selection.of(source);
         digest.field(source.named.as_os_str());
         if source.is_dir() {
             let dir = root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;

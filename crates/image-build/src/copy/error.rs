@@ -52,11 +52,8 @@ pub enum CopyError {
         path: PathBuf,
     },
     /// A bad `--chmod`.
-    #[error("`{text}` is not a mode: it is octal, like 0755, or symbolic, like u=rwX,go=rX")]
-    Mode {
-        /// The value, expanded.
-        text: String,
-    },
+    #[error(transparent)]
+    Mode(#[from] dockerfile::ModeError),
     /// A bad wildcard.
     #[error("`{pattern}` is not a path pattern")]
     Pattern {
@@ -133,7 +130,7 @@ impl Diagnose for CopyError {
             CopyError::Remote { .. } => "add-remote",
             CopyError::DirectoryOverFile { .. } | CopyError::FileOverDirectory { .. } => "copy-type-conflict",
             CopyError::Device { .. } => "copy-device",
-            CopyError::Mode { .. } => "copy-mode",
+            CopyError::Mode(_) => "copy-mode",
             CopyError::Pattern { .. } | CopyError::Exclude(_) => "copy-pattern",
             CopyError::Read { .. } => "copy-read",
             CopyError::Write { .. } => "copy-write",

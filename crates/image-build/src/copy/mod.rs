@@ -5,7 +5,6 @@ mod archive;
 mod digest;
 mod error;
 mod file;
-mod mode_change;
 mod place;
 mod selection;
 mod source;
@@ -13,8 +12,7 @@ mod tree;
 
 pub(crate) use digest::digest_sources;
 pub use error::CopyError;
-pub(crate) use mode_change::ModeChange;
-pub(crate) use place::{CopyJob, Item, Unpack, is_remote, place};
+pub(crate) use place::{CopyJob, Item, Unpack, place};
 pub(crate) use selection::Selection;
-pub(crate) use source::{FoundSource, find};
+pub(crate) use source::{FoundSource, find, find_with_parents};
 pub(crate) use tree::Rewrite;

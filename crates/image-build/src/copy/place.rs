@@ -8,6 +8,7 @@ use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::archive;
@@ -21,11 +22,7 @@ use crate::rootfs::{RootDir, file_type, lstat_in};
 #[derive(Debug)]
 pub(crate) enum Item {
     /// A file or directory of the source root.
-    Found {
-        source: FoundSource,
-        /// `--parents`: where below the destination it goes.
-        below: Option<PathBuf>,
-    },
+    Found(FoundSource),
     /// A heredoc.
     Text { name: String, content: String },
 }
@@ -63,13 +60,6 @@ pub(crate) struct CopyJob<'a> {
     pub(crate) note: &'a dyn Fn(String),
 }
 
-/// Whether ADD would fetch this source.
-pub(crate) fn is_remote(source: &str) -> bool {
-    let lower = source.to_ascii_lowercase();
-    let schemes = ["http://", "https://", "ftp://", "git://", "ssh://", "git+ssh://", "git+https://"];
-    schemes.iter().any(|s| lower.starts_with(s)) || (lower.starts_with("git@") && lower.contains(':'))
-}
-
 /// Does the copying.
 ///
 /// # Errors
@@ -86,12 +76,11 @@ pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
     for item in job.items {
         match item {
             Item::Text { name, content } => job.text(name, content)?,
-            Item::Found { source, below } if source.is_dir() => {
-                let dest = below.as_ref().map_or_else(|| job.dest.to_owned(), |b| job.dest.join(b));
-                copier.selection = job.selection.below(&source.exclude_base);
-                job.directory(&mut copier, source, &dest)?;
+            Item::Found(source) if source.is_dir() => {
+                copier.selection = job.selection.of(source);
+                job.directory(&mut copier, source, job.dest)?;
             }
-            Item::Found { source, below } => job.file(&mut copier, source, below.as_deref())?,
+            Item::Found(source) => job.file(&mut copier, source)?,
         }
     }
     Ok(())
@@ -110,8 +99,10 @@ impl CopyJob<'_> {
         self.rewrite.owner.unwrap_or((0, 0))
     }
 
+    /// An octal `--chmod` is the mode of these too, as in BuildKit.
     fn make_dirs(&self, path: &Path) -> Result<OwnedFd, CopyError> {
-        self.image.make_dirs(path, self.parent_owner()).map_err(CopyError::write(path))
+        let mode = self.rewrite.mode.as_ref().map_or(0o755, ModeChange::of_new_directories);
+        self.image.make_dirs_with(path, self.parent_owner(), mode).map_err(CopyError::write(path))
     }
 
     /// The contents of a directory go into the destination, which keeps its owner and mode when it is there already.
@@ -125,15 +116,12 @@ impl CopyJob<'_> {
         copier.contents(from.as_fd(), &source.path, dir.as_fd(), &found.path)
     }
 
-    fn file(&self, copier: &mut TreeCopier<'_>, source: &FoundSource, below: Option<&Path>) -> Result<(), CopyError> {
+    fn file(&self, copier: &mut TreeCopier<'_>, source: &FoundSource) -> Result<(), CopyError> {
         if self.unpack != Unpack::Never && file_type(&source.stat) == FileType::RegularFile && self.unpacked(source)? {
             return Ok(());
         }
         let name = source.named.file_name().unwrap_or(OsStr::new(""));
-        let target = match below {
-            Some(below) => self.target(&self.dest.join(below.parent().unwrap_or(Path::new(""))), true, name)?,
-            None => self.target(self.dest, self.dest_is_dir, name)?,
-        };
+        let target = self.target(self.dest, self.dest_is_dir, name)?;
         let parent = self.root.open_dir(source.path.parent().unwrap_or(Path::new(""))).map_err(CopyError::read(&source.path))?;
         let file_name = source.path.file_name().unwrap_or(OsStr::new(""));
         let from = From { dir: parent.as_fd(), name: file_name, path: &source.path };
@@ -149,8 +137,10 @@ impl CopyJob<'_> {
             }
             return Ok(false);
         };
-        drop(self.make_dirs(self.dest)?);
-        archive::unpack(&mut archive, &source.named, self.image, self.dest, self.archive_rewrite, self.cancel)?;
+        let write = || CopyError::write(self.dest);
+        drop(self.image.make_dirs(self.dest, self.parent_owner()).map_err(write())?);
+        let dest = self.image.below(self.dest).map_err(write())?;
+        archive::unpack(&mut archive, &source.named, &dest, self.archive_rewrite, self.cancel)?;
         Ok(true)
     }
 
@@ -195,7 +185,7 @@ impl CopyJob<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{ModeChange, find};
+    use super::super::find;
     use super::*;
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
@@ -229,7 +219,7 @@ mod tests {
             let mut items = Vec::new();
             for source in sources {
                 let found = find(&self.context, source, &selection, "the build context")?;
-                items.extend(found.into_iter().map(|source| Item::Found { source, below: None }));
+                items.extend(found.into_iter().map(Item::Found));
             }
             let dest_is_dir = dest.ends_with('/') || items.len() > 1;
             place(&CopyJob {
@@ -302,13 +292,5 @@ mod tests {
         world.copy(&["app"], "/x", &Rewrite { owner: None, mode, devices: false }).expect("copy");
         let mode = |path: &str| fs::metadata(world.at(path)).expect("metadata").mode() & 0o7777;
         assert_eq!((mode("x/etc"), mode("x/etc/x.conf"), mode("x/bin/run")), (0o700, 0o600, 0o700));
-    }
-
-    #[test]
-    fn remote_sources_are_recognised() {
-        for remote in ["https://h/x.tar", "HTTP://h", "git@github.com:a/b.git", "git://h/r"] {
-            assert!(is_remote(remote), "{remote}");
-        }
-        assert!(!is_remote("http.conf") && !is_remote("git@home"));
     }
 }

@@ -6,11 +6,12 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 
 use super::file::{copy_content, is_portable_xattr};
 use super::source::list_open;
-use super::{CopyError, ModeChange, Selection};
+use super::{CopyError, Selection};
 use crate::cancel::CancelFlag;
 use crate::rootfs::{file_type, lstat_in, modification_time, open_dir_in};
 use crate::snapshot::copy_xattrs;
@@ -89,19 +90,27 @@ impl TreeCopier<'_> {
 
     fn directory(&mut self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
         let source = open_dir_in(from.dir, from.name).map_err(CopyError::read(from.path))?;
-        match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
+        let existed = match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
             None => {
                 rustix::fs::mkdirat(to.dir, to.name, Mode::from_raw_mode(0o700))
                     .map_err(|e| CopyError::write(to.path)(e.into()))?;
+                false
             }
-            Some(stat) if file_type(&stat) == FileType::Directory => {}
+            Some(stat) if file_type(&stat) == FileType::Directory => true,
             Some(stat) => {
                 let symlink = file_type(&stat) == FileType::Symlink;
                 return Err(CopyError::DirectoryOverFile { from: from.path.to_owned(), to: to.path.to_owned(), symlink });
             }
-        }
+        };
         let dest = open_dir_in(to.dir, to.name).map_err(CopyError::write(to.path))?;
         self.contents(source.as_fd(), from.path, dest.as_fd(), to.path)?;
+        if existed && self.selection.excludes(from.path) {
+            // It is on the way to something that is copied, and not copied itself: of one that was there only the mode
+            // changes, as in BuildKit.
+            let stat = rustix::fs::fstat(&source).map_err(|e| CopyError::read(from.path)(e.into()))?;
+            let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+            return rustix::fs::fchmod(&dest, mode).map_err(|e| CopyError::write(to.path)(e.into()));
+        }
         self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
     }
 

@@ -66,6 +66,13 @@ impl RootDir {
         Ok(Self { fd, path: path.to_owned() })
     }
 
+    /// The directory `path` inside the root as a root of its own; symlinks on the way are followed inside this one.
+    pub(crate) fn below(&self, path: &Path) -> io::Result<Self> {
+        let found = self.resolve(path)?;
+        let fd = self.open_at(&found.path, OFlags::PATH | OFlags::DIRECTORY)?;
+        Ok(Self { fd, path: self.path.join(found.path) })
+    }
+
     /// Where the root is on the builder.
     pub(crate) fn host_path(&self) -> &Path {
         &self.path
@@ -189,10 +196,15 @@ impl RootDir {
     /// # Errors
     /// When a file is in the way.
     pub(crate) fn make_dirs(&self, path: &Path, owner: (u32, u32)) -> io::Result<OwnedFd> {
+        self.make_dirs_with(path, owner, 0o755)
+    }
+
+    /// As [`RootDir::make_dirs`], with another mode.
+    pub(crate) fn make_dirs_with(&self, path: &Path, owner: (u32, u32), mode: u32) -> io::Result<OwnedFd> {
         let found = self.resolve(path)?;
         let mut dir = self.open_dir(Path::new(""))?;
         for part in found.path.iter() {
-            dir = make_dir(dir.as_fd(), part, owner)?;
+            dir = make_dir(dir.as_fd(), part, owner, mode)?;
         }
         Ok(dir)
     }
@@ -209,9 +221,9 @@ pub(crate) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Opens the directory `name` in `parent`, made with mode 0755 when missing.
-pub(crate) fn make_dir(parent: BorrowedFd<'_>, name: &OsStr, owner: (u32, u32)) -> io::Result<OwnedFd> {
-    let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+/// Opens the directory `name` in `parent`, made when missing.
+pub(crate) fn make_dir(parent: BorrowedFd<'_>, name: &OsStr, owner: (u32, u32), mode: u32) -> io::Result<OwnedFd> {
+    let made = match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o700)) {
         Ok(()) => true,
         Err(Errno::EXIST) => false,
         Err(error) => return Err(error.into()),
@@ -220,7 +232,7 @@ pub(crate) fn make_dir(parent: BorrowedFd<'_>, name: &OsStr, owner: (u32, u32)) 
     if made {
         rustix::fs::fchown(&dir, Some(Uid::from_raw(owner.0)), Some(Gid::from_raw(owner.1)))?;
         // Not left to the umask.
-        rustix::fs::fchmod(&dir, Mode::from_raw_mode(0o755))?;
+        rustix::fs::fchmod(&dir, Mode::from_raw_mode(mode))?;
     }
     Ok(dir)
 }

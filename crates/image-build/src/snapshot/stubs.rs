@@ -93,13 +93,13 @@ impl Stubs {
         let (parent, name) = (path.parent().unwrap_or(Path::new("")), path.file_name().unwrap_or(OsStr::new("")));
         for part in parent {
             let Some((dir, at)) = walked.last() else { break };
-            let below = make_dir(AsFd::as_fd(dir), part, (0, 0))?;
+            let below = make_dir(AsFd::as_fd(dir), part, (0, 0), 0o755)?;
             let at = at.join(part);
             walked.push((below, at));
         }
         let Some((dir, _)) = walked.last() else { return Ok(()) };
         if is_dir {
-            let made = make_dir(dir.as_fd(), name, (0, 0))?;
+            let made = make_dir(dir.as_fd(), name, (0, 0), 0o755)?;
             if let Ok(original) = image.open_dir(path) {
                 copy_metadata(original, made)?;
             }

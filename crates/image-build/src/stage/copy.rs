@@ -2,17 +2,17 @@
 
 use std::path::{Path, PathBuf};
 
-use dockerfile::{Copy, CopySource, FromRef, expand, expand_heredoc};
+use dockerfile::{Copy, CopySource, FromRef, ModeChange, RemoteSource, expand, expand_heredoc};
 
 use super::StageState;
 use crate::build::{Builder, Made};
 use crate::copy::{
-    CopyError, CopyJob, FoundSource, Item, ModeChange, Rewrite, Selection, Unpack, digest_sources, find, is_remote, place,
+    CopyError, CopyJob, FoundSource, Item, Rewrite, Selection, Unpack, digest_sources, find, find_with_parents, place,
 };
 use crate::error::StepError;
 use crate::layers::CacheKey;
 use crate::progress::StepInfo;
-use crate::rootfs::{RootDir, Users};
+use crate::rootfs::{RootDir, Users, components};
 use crate::snapshot::FrozenUpper;
 
 /// The words of a COPY or ADD after expansion.
@@ -50,7 +50,7 @@ impl Builder<'_> {
         }
 
         let owner = self.owner(state, expanded.chown.as_deref())?;
-        let mode = expanded.chmod.as_deref().map(ModeChange::parse).transpose()?;
+        let mode = expanded.chmod.as_deref().map(ModeChange::parse).transpose().map_err(CopyError::from)?;
         let archive_rewrite = Rewrite { owner, mode, devices: from.is_some() };
         // What comes from the build context belongs to root; what comes from an image keeps its owner.
         let context_owner = if from.is_none() { Some((0, 0)) } else { None };
@@ -106,7 +106,8 @@ impl Builder<'_> {
             return Err(StepError::Invalid("the destination is empty after expansion".to_owned()));
         }
         let dest_is_dir = dest.ends_with('/') || Path::new(&dest).file_name().is_none() || dest.ends_with("/.") || dest == ".";
-        let dest = state.absolute(&dest).into();
+        // Before any symlink is looked at: `/link/..` is `/`, wherever the link leads.
+        let dest = Path::new("/").join(components(Path::new(&state.absolute(&dest))).iter().collect::<PathBuf>());
         Ok(Expanded { sources, dest, dest_is_dir, chown: optional(&copy.chown)?, chmod: optional(&copy.chmod)? })
     }
 
@@ -125,18 +126,15 @@ impl Builder<'_> {
                     items.push(Item::Text { name: heredoc.name.clone(), content: heredoc.body.clone() })
                 }
                 CopySource::Path(path) => {
-                    let mut found = match parents {
-                        true => find(root, path, &selection.below(&pivot(path)), &self.place_name(from))?,
-                        false => find(root, path, selection, &self.place_name(from))?,
+                    let place = self.place_name(from);
+                    let found = match parents {
+                        true => find_with_parents(root, path, selection, &place)?,
+                        false => find(root, path, selection, &place)?,
                     };
-                    if parents {
-                        found.iter_mut().for_each(|source| source.exclude_base = pivot(path));
-                    }
                     if found.is_empty() {
-                        self.note(format!("`{path}` matches nothing in {}", self.place_name(from)));
+                        self.note(format!("`{path}` matches nothing in {place}"));
                     }
-                    let below = |source: &FoundSource| parents.then(|| below_pivot(path, &source.named));
-                    items.extend(found.into_iter().map(|source| Item::Found { below: below(&source), source }));
+                    items.extend(found.into_iter().map(Item::Found));
                 }
             }
         }
@@ -159,7 +157,7 @@ impl Builder<'_> {
             return Ok(key);
         }
         let sources: Vec<&FoundSource> =
-            items.iter().filter_map(|i| if let Item::Found { source, .. } = i { Some(source) } else { None }).collect();
+            items.iter().filter_map(|i| if let Item::Found(source) = i { Some(source) } else { None }).collect();
         Ok(digest_sources(root, &sources, selection, self.request.cancel)?.to_vec())
     }
 
@@ -174,7 +172,7 @@ impl Builder<'_> {
 fn refuse_remote(sources: &[CopySource]) -> Result<(), CopyError> {
     for source in sources {
         if let CopySource::Path(path) = source
-            && is_remote(path)
+            && RemoteSource::of(path).is_some()
         {
             return Err(CopyError::Remote { url: path.clone() });
         }
@@ -198,39 +196,11 @@ fn copy_key(state: &StageState, copy: &Copy, expanded: &Expanded, unpack: Unpack
     for item in items {
         match item {
             Item::Text { name, content } => fields.extend([b"text".as_slice(), name.as_bytes(), content.as_bytes()]),
-            Item::Found { source, below } => {
-                let below = below.as_ref().map(|b| b.as_os_str().as_encoded_bytes()).unwrap_or_default();
-                fields.extend([b"file".as_slice(), source.named.as_os_str().as_encoded_bytes(), below]);
+            Item::Found(source) => {
+                let include = source.include.as_ref().map(|i| i.pattern().as_bytes()).unwrap_or_default();
+                fields.extend([b"file".as_slice(), source.named.as_os_str().as_encoded_bytes(), include]);
             }
         }
     }
     state.key.step("COPY", fields)
-}
-
-/// The part of a source's path that `--parents` keeps: all of it, or what follows `/./`.
-fn below_pivot(pattern: &str, named: &Path) -> PathBuf {
-    named.iter().skip(pivot(pattern).iter().count()).collect()
-}
-
-/// What stands before `/./`; nothing where there is none.
-fn pivot(pattern: &str) -> PathBuf {
-    let before = pattern.find("/./").and_then(|at| pattern.get(..at)).unwrap_or_default();
-    crate::rootfs::components(Path::new(before)).iter().collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn parents_are_kept_after_the_pivot() {
-        for (pattern, named, kept) in [
-            ("a/b/c.txt", "a/b/c.txt", "a/b/c.txt"),
-            ("/a/./b/*.txt", "a/b/c.txt", "b/c.txt"),
-            ("./a/b", "a/b", "a/b"),
-            ("a/b/./c.txt", "a/b/c.txt", "c.txt"),
-        ] {
-            assert_eq!(below_pivot(pattern, Path::new(named)), Path::new(kept), "{pattern}");
-        }
-    }
 }

@@ -177,7 +177,7 @@ impl Builder<'_> {
         let selection = Selection::default();
         let found =
             find(source.root(), &escape(mount.source.as_deref().unwrap_or("/")), &selection, &self.place_name(Some(from)))?;
-        let items: Vec<Item> = found.into_iter().map(|source| Item::Found { source, below: None }).collect();
+        let items: Vec<Item> = found.into_iter().map(Item::Found).collect();
         let rewrite = Rewrite { owner: None, mode: None, devices: false };
         let image = RootDir::open(dir).map_err(StepError::path("open the cache directory", dir))?;
         place(&CopyJob {

@@ -3,7 +3,7 @@
 use crate::lint::checked::Checked;
 use crate::lint::rule::{Broken, Found, Origin, Rule, Severity};
 use crate::lint::shell::{ShellCommand, commands};
-use crate::{CommandForm, CopySource, InstructionKind, Run, RunScript};
+use crate::{CommandForm, CopySource, InstructionKind, RemoteSource, Run, RunScript};
 
 pub(super) const RULES: &[Rule] = &[
     Rule {
@@ -148,7 +148,7 @@ fn add_from_url(checked: &Checked, broken: &mut Broken) {
         let InstructionKind::Add(add) = &instruction.kind else { continue };
         for source in &add.copy.sources {
             if let CopySource::Path(path) = source
-                && is_remote(path)
+                && RemoteSource::of(path).is_some()
             {
                 let found =
                     Found::new(instruction.span, format!("ADD would fetch `{path}`, and the builder has no network for it"));
@@ -156,13 +156,6 @@ fn add_from_url(checked: &Checked, broken: &mut Broken) {
             }
         }
     }
-}
-
-/// What ADD takes for a URL or a git repository.
-pub(super) fn is_remote(source: &str) -> bool {
-    let lower = source.to_ascii_lowercase();
-    let schemes = ["http://", "https://", "ftp://", "git://", "ssh://", "git+ssh://", "git+https://"];
-    schemes.iter().any(|s| lower.starts_with(s)) || (lower.starts_with("git@") && lower.contains(':'))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::network::is_remote;
 use crate::lint::checked::Checked;
 use crate::lint::rule::{Broken, Found, Origin, Rule, Severity};
 use crate::lint::scope;
@@ -70,7 +69,9 @@ fn ignored(checked: &Checked, broken: &mut Broken) {
         };
         for source in &copy.sources {
             let CopySource::Path(word) = source else { continue };
-            let Some(path) = scope.expand(word, checked.file.escape).filter(|p| !is_remote(p)) else { continue };
+            let Some(path) = scope.expand(word, checked.file.escape).filter(|p| crate::RemoteSource::of(p).is_none()) else {
+                continue;
+            };
             // A directory that keeps something inside is there.
             let gone =
                 if is_root(&path) { ignores_all(text) } else { rules.is_excluded(&path) && !rules.may_contain_included(&path) };

@@ -1,19 +1,26 @@
-//! `--chmod`: octal, or symbolic as chmod(1) has it (`u=rwX,go=rX`). Parsed once, applied to every file and directory.
-
-use super::CopyError;
+//! `--chmod`, after expansion: octal, or symbolic as chmod(1) has it (`u=rwX,go=rX`). Checked when the file is parsed as far
+//! as it holds no variable; image-build applies it to every file and directory.
 
 /// How permission bits change.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum ModeChange {
+pub enum ModeChange {
     /// All twelve bits.
     Octal(u32),
     /// One after another.
-    Symbolic(Vec<Clause>),
+    Symbolic(Vec<ModeClause>),
+}
+
+/// A text that is no mode.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{text}` is not a mode: it is octal, like 0755, or symbolic, like u=rwX,go=rX")]
+pub struct ModeError {
+    /// The text given.
+    pub text: String,
 }
 
 /// `[ugoa…][+-=][rwxXst…]`
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Clause {
+pub struct ModeClause {
     /// Bit mask of the classes: 0o700, 0o070, 0o007.
     who: u32,
     operator: char,
@@ -27,8 +34,11 @@ pub(crate) struct Clause {
 
 impl ModeChange {
     /// Reads the value of `--chmod`.
-    pub(crate) fn parse(text: &str) -> Result<Self, CopyError> {
-        let bad = || CopyError::Mode { text: text.to_owned() };
+    ///
+    /// # Errors
+    /// Anything that is neither; an octal number above 07777.
+    pub fn parse(text: &str) -> Result<Self, ModeError> {
+        let bad = || ModeError { text: text.to_owned() };
         if text.bytes().next().is_some_and(|b| b.is_ascii_digit()) {
             let digits = text.strip_prefix("0o").unwrap_or(text);
             return match u32::from_str_radix(digits, 8) {
@@ -40,8 +50,16 @@ impl ModeChange {
         Ok(ModeChange::Symbolic(clauses.concat()))
     }
 
+    /// The permission bits of directories that are made for what is copied.
+    pub fn of_new_directories(&self) -> u32 {
+        match self {
+            ModeChange::Octal(mode) => mode & 0o777,
+            ModeChange::Symbolic(_) => 0o755,
+        }
+    }
+
     /// The new permission bits of something that has `mode`.
-    pub(crate) fn apply(&self, mode: u32, is_dir: bool) -> u32 {
+    pub fn apply(&self, mode: u32, is_dir: bool) -> u32 {
         match self {
             ModeChange::Octal(new) => *new,
             ModeChange::Symbolic(clauses) => clauses.iter().fold(mode & 0o7777, |mode, c| c.apply(mode, is_dir)),
@@ -50,7 +68,7 @@ impl ModeChange {
 }
 
 /// One comma-separated part: classes, then one or more operators with permissions (`u+x-w`).
-fn parse_clauses(text: &str) -> Option<Vec<Clause>> {
+fn parse_clauses(text: &str) -> Option<Vec<ModeClause>> {
     let start = text.find(['+', '-', '='])?;
     let (classes, mut rest) = text.split_at(start);
     let mut who = 0;
@@ -71,7 +89,7 @@ fn parse_clauses(text: &str) -> Option<Vec<Clause>> {
         let after = rest.get(1..)?;
         let end = after.find(['+', '-', '=']).unwrap_or(after.len());
         let (permissions, next) = after.split_at(end);
-        let mut clause = Clause { who, operator, bits: 0, conditional_x: false, setuid_or_gid: false, sticky: false };
+        let mut clause = ModeClause { who, operator, bits: 0, conditional_x: false, setuid_or_gid: false, sticky: false };
         for permission in permissions.chars() {
             match permission {
                 'r' => clause.bits |= 0o444,
@@ -89,7 +107,7 @@ fn parse_clauses(text: &str) -> Option<Vec<Clause>> {
     Some(clauses)
 }
 
-impl Clause {
+impl ModeClause {
     fn apply(&self, mode: u32, is_dir: bool) -> u32 {
         let mut bits = self.bits;
         if self.conditional_x && (is_dir || mode & 0o111 != 0) {
