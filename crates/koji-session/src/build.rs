@@ -1,9 +1,12 @@
 //! Builds, their archives, and users (kojihub.py get_build, get_next_release, list_archives, get_user).
 
-use build_model::{BuildId, Nvr, TaskId};
+use build_model::{BuildId, KojiTag, Nvr, TaskId};
 
 use crate::answer::Row;
 use crate::{HubError, Session, Value};
+
+/// Queries in one request; each request is one transaction at the hub.
+const BATCH: usize = 500;
 
 /// What a build is asked for by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,6 +86,8 @@ pub struct Build {
     pub completion_ts: Option<f64>,
     /// The `extra` struct, nil when it has none.
     pub extra: Value,
+    /// The volume its files are on; `DEFAULT` for most.
+    pub volume_name: Option<String>,
 }
 
 /// A file of a build that is no RPM.
@@ -167,6 +172,17 @@ impl Session {
         Ok(found)
     }
 
+    /// The newest build of a package in a tag, inherited ones too; `None` when there is none.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; GenericError when there is no such tag.
+    pub async fn latest_build(&self, tag: &KojiTag, package: &str) -> Result<Option<BuildId>, HubError> {
+        const METHOD: &str = "getLatestBuilds";
+        let answer = self.call_kw(METHOD, vec![tag.0.as_str().into()], vec![("package", package.into())]).await?;
+        let first = Row::new(METHOD, &answer).rows()?.next().map(|row| row.int("build_id"));
+        Ok(first.transpose()?.map(BuildId))
+    }
+
     /// The release that follows the newest build of that name and version; `1` when there is none.
     ///
     /// # Errors
@@ -211,6 +227,22 @@ impl Session {
         let row = Row::new("getUser", &answer).some();
         row.map(|row| Ok(User { id: row.int("id")?, name: row.string("name")? })).transpose()
     }
+}
+
+fn read_build(row: &Row<'_>) -> Result<Build, HubError> {
+    let state = row.int("state")?;
+    Ok(Build {
+        id: BuildId(row.int("id")?),
+        nvr: Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? },
+        state: BuildState::from_number(state).ok_or_else(|| row.wrong(format!("{state} is no build state")))?,
+        task_id: row.opt_int("task_id")?.map(TaskId),
+        owner_name: row.opt_string("owner_name")?,
+        cg_name: row.opt_string("cg_name")?,
+        source: row.opt_string("source")?,
+        completion_ts: row.opt_float("completion_ts")?,
+        extra: row.any("extra"),
+        volume_name: row.opt_string("volume_name")?,
+    })
 }
 
 /// An NVR in the form that cannot be misread.

@@ -3,7 +3,10 @@
 use build_model::{Arch, BuildId, EventId, KojiTag, TargetName, TaskId};
 
 use crate::answer::Row;
-use crate::{HubError, Session, Value};
+use crate::{HubError, Session, Value, with_kwargs};
+
+/// Queries in one request; each request is one transaction at the hub.
+const BATCH: usize = 500;
 
 /// A build target: where content comes from and where builds go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,6 +142,69 @@ impl Session {
     /// locked or policy denies.
     pub async fn tag_build_as_owner(&self, task: TaskId, tag: &KojiTag, build: BuildId) -> Result<(), HubError> {
         self.call_unit("host.tagBuild", vec![task.into(), tag.0.as_str().into(), build.into()], vec![]).await
+    }
+
+    /// The names of the tags each build is in, in one request.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; the fault of the first look-up that failed.
+    pub async fn tags_of_builds(&self, builds: &[BuildId]) -> Result<Vec<Vec<KojiTag>>, HubError> {
+        const METHOD: &str = "listTags";
+        self.of_each(
+            METHOD,
+            builds,
+            |build| vec![build.into()],
+            |answer| {
+                let rows = Row::new(METHOD, answer).rows()?;
+                rows.map(|row| row.string("name").map(KojiTag)).collect()
+            },
+        )
+        .await
+    }
+
+    /// The names of the tags each build has left, in one request (`queryHistory` of the versioned table `tag_listing`).
+    ///
+    /// # Errors
+    /// As [`Session::tags_of_builds`].
+    pub async fn past_tags_of_builds(&self, builds: &[BuildId]) -> Result<Vec<Vec<KojiTag>>, HubError> {
+        const METHOD: &str = "queryHistory";
+        let params = |build: BuildId| {
+            let tables = Value::Array(vec!["tag_listing".into()]);
+            with_kwargs(vec![], vec![("tables", tables), ("build", build.into()), ("active", Value::Bool(false))])
+        };
+        self.of_each(METHOD, builds, params, |answer| {
+            let Some(rows) = Row::new(METHOD, answer).member("tag_listing") else { return Ok(Vec::new()) };
+            Row::new(METHOD, rows).rows()?.map(|row| row.string("tag.name").map(KojiTag)).collect()
+        })
+        .await
+    }
+
+    /// The tags a tag inherits from, the nearest first; itself not among them.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; GenericError when there is no such tag.
+    pub async fn full_inheritance(&self, tag: &KojiTag) -> Result<Vec<KojiTag>, HubError> {
+        const METHOD: &str = "getFullInheritance";
+        let answer = self.call(METHOD, vec![tag.0.as_str().into()]).await?;
+        Row::new(METHOD, &answer).rows()?.map(|row| row.string("name").map(KojiTag)).collect()
+    }
+
+    /// One call for each build, in batches.
+    async fn of_each<T>(
+        &self,
+        method: &'static str,
+        builds: &[BuildId],
+        params: impl Fn(BuildId) -> Vec<Value>,
+        read: impl Fn(&Value) -> Result<T, HubError>,
+    ) -> Result<Vec<T>, HubError> {
+        let mut found = Vec::with_capacity(builds.len());
+        for batch in builds.chunks(BATCH) {
+            let calls = batch.iter().map(|build| (method.to_owned(), params(*build))).collect();
+            for answer in self.multicall(calls).await? {
+                found.push(read(&answer.map_err(HubError::Fault)?)?);
+            }
+        }
+        Ok(found)
     }
 
     /// The tags a build is in.
