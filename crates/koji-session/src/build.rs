@@ -5,9 +5,6 @@ use build_model::{BuildId, KojiTag, Nvr, TaskId};
 use crate::answer::Row;
 use crate::{HubError, Session, Value};
 
-/// Queries in one request; each request is one transaction at the hub.
-const BATCH: usize = 500;
-
 /// What a build is asked for by.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BuildKey {

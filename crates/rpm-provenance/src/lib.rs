@@ -5,12 +5,14 @@
 //! the image's files against what the packages brought. Used by the worker;
 //! knows nothing of Dockerfiles, and reaches the hub only through the trait [`KojiRpms`].
 
+mod dependencies;
 pub mod files;
 pub mod gate;
 mod header;
 mod ident;
 mod koji_rpms;
 pub mod package_file;
+pub mod policy;
 mod proof;
 mod release_policy;
 pub mod repodata;
@@ -19,13 +21,14 @@ pub mod rpmdb;
 mod rule;
 mod verdict;
 
+pub use dependencies::PackageDependencies;
 pub use gate::{ContentSource, FetchError, Gate, GateError, GateOptions, HttpClients, Pin, Session};
 pub use header::{HeaderDigests, HeaderError};
 pub use ident::RpmIdent;
 pub use koji_rpms::{KnownRpm, KnownSignature, KojiRpms, LookupError};
 pub use proof::{Origin, PackageVerdict, Problem, Proof, ProofError, ProvenPackage, list_unchecked, prove};
 pub use release_policy::{BlockedPackage, ReleasePolicy};
-pub use report::Report;
+pub use report::{Provenance, Report};
 pub use rpmdb::{RpmDb, RpmDbError, RpmDbFormat, UnreadableHeader};
 pub use rule::{MatchedBy, Rule};
 pub use verdict::{BuildStep, Verdict};

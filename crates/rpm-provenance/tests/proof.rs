@@ -68,12 +68,12 @@ async fn an_honest_image_is_proven_and_each_rpm_has_its_origin() {
     assert_eq!(proof.public_keys.len(), 1);
     assert_eq!(*koji.questions.lock().unwrap(), 1, "one question for the whole image");
 
-    let report = Report { image: "web-1-1", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof };
-    let json = report::json(&report);
+    let document = report::provenance(&Report::of("web-1-1", "x86_64", &proof));
+    let json = document.to_json();
     assert_eq!((&json["schema_version"], &json["all_proven"]), (&1.into(), &true.into()));
     assert_eq!(json["packages"][0]["koji"]["rpm_id"], 17);
     assert_eq!(json["packages"][0]["verdict"], "proven");
-    let text = report::text(&report);
+    let text = report::text(&document);
     assert!(text.contains("every RPM was built in this Koji") && text.contains("added-1.0-1.noarch"), "{text}");
 }
 
@@ -101,8 +101,7 @@ async fn foreign_rpms_are_named_with_rule_evidence_and_remedy() {
         "{digests}"
     );
     assert!(proof.problems.iter().all(|p| !p.remedy.is_empty()));
-    let text =
-        report::text(&Report { image: "x", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof });
+    let text = report::text(&report::provenance(&Report::of("x", "x86_64", &proof)));
     assert!(text.contains("NOT PROVEN: 2 problems"), "{text}");
 }
 
@@ -178,8 +177,7 @@ async fn without_a_hub_nothing_is_proven_and_nothing_is_wrong() {
     let proof = list_unchecked(&db, None, &[released(&good)]);
     assert!(proof.problems.is_empty() && !proof.all_proven());
     assert_eq!((proof.packages[0].verdict, proof.packages[0].origin), (PackageVerdict::NotChecked, Origin::Gate));
-    let text =
-        report::text(&Report { image: "x", arch: "x86_64", manifest_digest: None, pins: &[], verdicts: &[], proof: &proof });
+    let text = report::text(&report::provenance(&Report::of("x", "x86_64", &proof)));
     assert!(text.contains("not checked: no hub"), "{text}");
 }
 

@@ -5,8 +5,11 @@
 
 mod build;
 mod check_config;
+mod explain;
+mod hub_args;
 mod image_source;
 mod lint;
+mod policy;
 mod progress;
 mod rpms;
 mod upload_ahead;
@@ -40,10 +43,14 @@ enum Command {
     },
     /// Build an image from a directory with a Dockerfile, without a hub.
     Build(build::Args),
-    /// Prove that every RPM of an image was built in a Koji.
+    /// Make the whole proof of an image again: RPMs, files and rules, against any Koji.
     Verify(verify::Args),
     /// Say what is wrong with a Dockerfile, without building it.
     Lint(lint::Args),
+    /// Say why each RPM is in an image, and what the rules said: the report its build left in Koji.
+    Explain(explain::Args),
+    /// Try a site's policy on recorded or described images.
+    Policy(policy::Args),
     /// List the RPMs of an image or an unpacked root, without running anything of it.
     Rpms(rpms::Args),
     /// Read a worker's configuration and print what it means, defaults included.
@@ -90,6 +97,11 @@ pub fn main() -> ExitCode {
             log_to_stderr("warn");
             rpms::main(&args)
         }
+        Command::Explain(args) => {
+            log_to_stderr("warn");
+            explain::main(&args)
+        }
+        Command::Policy(args) => policy::main(&args),
         Command::Lint(args) => lint::main(&args),
         Command::CheckConfig { file } => check_config::main(&file),
     }

@@ -1,32 +1,35 @@
-//! `containerbuild verify IMAGE --hub URL`: the proof alone, for any image against any hub.
+//! `containerbuild verify IMAGE --hub URL`: the whole proof again, for any image against any hub, on any machine.
 //!
-//! Exit 0: every RPM is built in that Koji. 1: something is not. 2: it could not be told.
+//! Exit 0: everything is proven and nothing refused. 1: something is not. 2: it could not be told, and what is named.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use build_model::{Arch, BoxedDiagnose};
-use image_layers::{LocalImage, MergedView, Store, UnpackLimits};
-use koji_session::{Credentials, HubConfig, RetryPolicy, Session};
+use image_layers::Store;
 use registry::{Registry, RegistryConfig};
-use rpm_provenance::{Proof, Report, report, rpmdb};
+use rpm_provenance::Provenance;
+use rpm_provenance::report::{Outcome, text};
 
+use super::hub_args::HubArgs;
 use super::image_source::ImageLocation;
-use crate::koji_rpms::HubRpms;
+use crate::config::{PolicySettings, Settings};
+use crate::verify::{Verification, verify};
 
 /// Arguments of `containerbuild verify`.
 #[derive(clap::Args)]
 pub struct Args {
     /// The image: oci:DIR, oci-archive:FILE, docker-archive:FILE or a registry reference.
     image: ImageLocation,
-    /// The hub's XML-RPC address, https://…/kojihub. Nothing but reading is done there, without login.
-    #[arg(long, value_name = "URL")]
-    hub: String,
-    /// Certificate authority of the hub.
+    #[command(flatten)]
+    hub: HubArgs,
+    /// The site's rules: a worker's configuration, or a file with [policy] alone [default: the built-in ones].
     #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
-    /// Print the report as JSON instead of a table.
+    config: Option<PathBuf>,
+    /// Prove the RPMs alone, and leave the files.
+    #[arg(long)]
+    rpms_only: bool,
+    /// Print the report as JSON.
     #[arg(long)]
     json: bool,
     /// Architecture to choose from an image index.
@@ -50,46 +53,42 @@ pub fn main(args: &Args) -> ExitCode {
         }
     };
     match runtime.block_on(run(args)) {
-        Ok((image, proof)) => {
-            let digest = image.manifest_digest.to_string();
-            let report = Report {
-                image: &args.image.to_string(),
-                arch: &args.arch,
-                manifest_digest: Some(&digest),
-                pins: &[],
-                verdicts: &[],
-                proof: &proof,
-            };
+        Ok(document) => {
             if args.json {
-                println!("{:#}", report::json(&report));
+                println!("{:#}", document.to_json());
             } else {
-                print!("{}", report::text(&report));
+                print!("{}", text(&document));
             }
-            if proof.all_proven() { ExitCode::SUCCESS } else { ExitCode::from(super::NOT_RIGHT) }
+            match document.outcome {
+                Outcome::Passed | Outcome::Warned => ExitCode::SUCCESS,
+                Outcome::NotTold => ExitCode::from(super::NOT_TOLD),
+                Outcome::Refused => ExitCode::from(super::NOT_RIGHT),
+            }
         }
         Err(error) => super::fail(&error, super::NOT_TOLD),
     }
 }
 
-async fn run(args: &Args) -> Result<(LocalImage, Proof), BoxedDiagnose> {
+async fn run(args: &Args) -> Result<Provenance, BoxedDiagnose> {
     let arch = Arch::canonical(&args.arch)?;
+    let policy = match &args.config {
+        Some(file) => Settings::load_policy(file)?,
+        None => PolicySettings::default(),
+    };
     let store = Store::open(&args.store)?;
     let registry = Registry::new(RegistryConfig { insecure: args.insecure_registry.clone(), ..RegistryConfig::default() })?;
     let image = args.image.load(&store, &registry, &arch).await?;
-    let layers = store.unpack_image(&image, &UnpackLimits::default())?;
-    let db = match rpmdb::read_view(&MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect())) {
-        Ok(db) => db,
-        Err(error) => return Ok((image, Proof::of_unreadable(&error))),
-    };
-    let hub = HubConfig {
-        url: args.hub.clone(),
-        credentials: Credentials::Anonymous,
-        ca: args.ca.clone(),
-        // A person waits: no minutes between tries.
-        retry: RetryPolicy { attempts: 3, interval: Duration::from_secs(2), ..RetryPolicy::default() },
-    };
-    let lookup = HubRpms::new(Session::anonymous(&hub).await?);
-    let mut proof = rpm_provenance::prove(&db, None, &[], &lookup).await?;
-    proof.check_architecture(&arch);
-    Ok((image, proof))
+    let (session, files) = (args.hub.session().await?, args.hub.files()?);
+    verify(&Verification {
+        name: &args.image.to_string(),
+        image: &image,
+        arch: &arch,
+        store: &store,
+        registry: &registry,
+        session: &session,
+        files: &files,
+        policy: policy.rules(),
+        with_files: !args.rpms_only,
+    })
+    .await
 }

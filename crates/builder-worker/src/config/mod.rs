@@ -9,13 +9,13 @@ mod gate;
 mod hub;
 mod image;
 mod labels;
+mod policy;
 mod registry;
+pub(crate) mod unknown_key;
 
 use std::path::{Path, PathBuf};
 
 use build_model::{Blame, Diagnose};
-use rpm_provenance::ReleasePolicy;
-use rpm_provenance::files::FilePolicy;
 use serde::{Deserialize, Serialize};
 
 pub use content::{ContentSettings, ContentSourceSettings, Origin};
@@ -23,6 +23,7 @@ pub use gate::GateSettings;
 pub use hub::HubSettings;
 pub use image::ImageSettings;
 pub use labels::{LabelSettings, UrlPiece, url_pieces};
+pub use policy::PolicySettings;
 pub use registry::{AliasSettings, RegistrySettings};
 
 /// Everything a builder needs to know about its site.
@@ -50,6 +51,9 @@ pub struct Settings {
     /// The form of the images that are made.
     #[serde(default)]
     pub image: ImageSettings,
+    /// A file with the table `[policy]`, shared by all builders; relative to this one. Instead of `policy`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_file: Option<PathBuf>,
     /// What must be true of an image before it is pushed.
     #[serde(default)]
     pub policy: PolicySettings,
@@ -138,35 +142,6 @@ impl Default for SandboxSettings {
     }
 }
 
-/// `[policy]`: what an image must be before it is pushed.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct PolicySettings {
-    /// Whether a parent image that is not a Koji build with that digest may be used.
-    pub allow_foreign_parents: bool,
-    /// Largest image in MB, all layers compressed; no limit when absent.
-    pub max_image_mb: Option<u64>,
-    /// Hosts that `.repo` files of a request may come from and point to; none by default.
-    pub repo_url_hosts: Vec<String>,
-    /// What becomes of files that are not as an RPM or the commit has them.
-    pub files: FilePolicy,
-    /// What is asked of RPMs besides being Koji's: keys, blocked packages.
-    pub rpms: ReleasePolicy,
-}
-
-#[allow(clippy::derivable_impls)] // spelled out: this is the promise of the service
-impl Default for PolicySettings {
-    fn default() -> Self {
-        Self {
-            allow_foreign_parents: false,
-            max_image_mb: None,
-            repo_url_hosts: Vec::new(),
-            files: FilePolicy::default(),
-            rpms: ReleasePolicy::default(),
-        }
-    }
-}
-
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -178,13 +153,11 @@ pub enum ConfigError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is not valid; the message of the parser shows line and column.
-    #[error("the configuration {path} is not valid:\n{source}")]
+    /// The file is not valid.
+    #[error("the configuration is not valid: {explanation}")]
     Parse {
-        /// The file.
-        path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// File, line, column, what is wrong, and the nearest valid key.
+        explanation: String,
     },
     /// A value or a pair of values that cannot work.
     #[error("the configuration {path}: {key} {problem}")]
@@ -217,15 +190,41 @@ impl Settings {
     /// When it cannot be read, has an unknown key or a wrong type (with line and column), or holds a contradiction.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        let settings = Self::parse(path, &text)?;
+        let mut settings = Self::parse(path, &text)?;
+        settings.read_policy_file(path, &text)?;
         settings.check_files(path)?;
         Ok(settings)
+    }
+
+    /// The policy a configuration file means: a worker's configuration, or a file with `[policy]` alone.
+    ///
+    /// # Errors
+    /// As [`Settings::load`]; that the files it names are on this machine is not asked for.
+    pub fn load_policy(path: &Path) -> Result<PolicySettings, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let is_whole = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("hub") || table.contains_key("worker"));
+        if !is_whole {
+            return PolicySettings::load(path);
+        }
+        let mut settings = Self::parse(path, &text)?;
+        settings.read_policy_file(path, &text)?;
+        Ok(settings.policy)
+    }
+
+    fn read_policy_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {
+        let Some(file) = &self.policy_file else { return Ok(()) };
+        if text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("policy")) {
+            let problem = "and the table `policy` exclude each other".to_owned();
+            return Err(ConfigError::Value { path: path.to_owned(), key: "policy_file".into(), problem });
+        }
+        self.policy = PolicySettings::load(&path.parent().unwrap_or(Path::new(".")).join(file))?;
+        Ok(())
     }
 
     /// Parses the text of a configuration and checks what can be known without looking at other files.
     fn parse(path: &Path, text: &str) -> Result<Self, ConfigError> {
         let settings: Self =
-            toml::from_str(text).map_err(|source| ConfigError::Parse { path: path.to_owned(), source: Box::new(source) })?;
+            toml::from_str(text).map_err(|error| ConfigError::Parse { explanation: unknown_key::explain(path, text, &error) })?;
         settings.check(path)?;
         Ok(settings)
     }
@@ -245,12 +244,7 @@ impl Settings {
         if self.hub.password_file.is_some() != self.hub.user.is_some() {
             return Err(bad("hub.user", "goes with `password_file`"));
         }
-        if let Err((at, problem)) = self.policy.files.check() {
-            return Err(bad(&format!("policy.files.allow[{at}]"), problem));
-        }
-        if let Some((key, problem)) = self.policy.rpms.check() {
-            return Err(bad(&format!("policy.rpms.{key}"), &problem));
-        }
+        self.policy.check(path)?;
         for (target, content) in &self.content {
             for source in &content.sources {
                 source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
@@ -318,7 +312,8 @@ mod tests {
     fn a_minimal_file_gets_the_documented_defaults() {
         let settings = Settings::parse(Path::new("w.toml"), GOOD).expect("settings");
         assert_eq!((settings.worker.max_jobs, settings.content_generator.name.as_str()), (4, "containerbuild"));
-        assert!(!settings.policy.allow_foreign_parents);
+        let parents: Vec<&str> = settings.policy.parent_images.iter().map(|rule| rule.name.as_str()).collect();
+        assert_eq!(parents, ["koji-built"], "foreign parents are refused");
         assert_eq!(settings.content_of("f40-container-candidate").map(|c| c.sources.len()), Some(2));
         assert!(settings.content_of("other").is_none());
     }
@@ -327,7 +322,8 @@ mod tests {
     fn an_unknown_key_is_refused_with_its_line() {
         let text = GOOD.replace("state_dir =", "state_dri =");
         let message = message(&text);
-        assert!(message.contains("state_dri") && message.contains("line 7"), "{message}");
+        let place = "w.toml:7:9: unknown key `state_dri`; did you mean `state_dir`?";
+        assert!(message.starts_with(&format!("the configuration is not valid: {place}")), "{message}");
     }
 
     #[test]
@@ -364,6 +360,36 @@ mod tests {
         let refused = message(&format!("{GOOD}\n[image]\ncompression = \"zstd\"\n"));
         assert!(refused.contains("image.compression") && refused.contains("\"oci\""), "{refused}");
         assert!(message(&format!("{GOOD}\n[image]\ncompression = \"lzma\"\n")).contains("`lzma` is no compression"));
+    }
+
+    #[test]
+    fn rules_that_cannot_work_are_refused_with_their_name() {
+        let with = |rule: &str| message(&format!("{GOOD}\n{rule}\n"));
+        let key = with("[[policy.signing_keys]]\nname = \"ours\"\nreason = \"r\"\nallowed = [\"my key\"]");
+        assert!(key.contains("policy.signing_keys[0] (`ours`) holds `my key`; a key id has 8, 16 or 40 hex digits"), "{key}");
+        let twice = "[[policy.size]]\nname = \"a\"\nreason = \"r\"\nmax_mb = 1\n";
+        assert!(with(&format!("{twice}{twice}")).contains("policy.size[1] (`a`) has the name of another rule"));
+        assert!(with("[[policy.size]]\nname = \"a\"\nreason = \"r\"").contains("needs `max_mb`, `max_growth_mb` or both"));
+        assert!(with("[[policy.labels]]\nname = \"a b\"\nreason = \"r\"").contains("needs a `name` without blanks"));
+        let near = with("[[policy.packages]]\nname = \"a\"\nreason = \"r\"\nforbiden = [\"x\"]");
+        assert!(near.contains("unknown key `forbiden`; did you mean `forbidden`?"), "{near}");
+    }
+
+    #[test]
+    fn a_policy_file_stands_for_the_table() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rule = "[[policy.packages]]\nname = \"no-telnet\"\nreason = \"r\"\nforbidden = [\"telnet*\"]\n";
+        std::fs::write(dir.path().join("policy.toml"), rule).expect("written");
+        let config = dir.path().join("worker.toml");
+        std::fs::write(&config, format!("policy_file = \"policy.toml\"\n{GOOD}")).expect("written");
+        let policy = Settings::load_policy(&config).expect("a policy");
+        assert_eq!(policy.packages[0].name, "no-telnet");
+        std::fs::write(&config, format!("policy_file = \"policy.toml\"\n{GOOD}\n[policy.files]\n")).expect("written");
+        let both = Settings::load_policy(&config).expect_err("both").to_string();
+        assert!(both.contains("policy_file and the table `policy` exclude each other"), "{both}");
+        std::fs::write(dir.path().join("policy.toml"), "[polcy]\n").expect("written");
+        let alone = Settings::load_policy(&dir.path().join("policy.toml")).expect_err("misspelt").to_string();
+        assert!(alone.contains("policy.toml:1:2: unknown key `polcy`; did you mean `policy`?"), "{alone}");
     }
 
     #[test]

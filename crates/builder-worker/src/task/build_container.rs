@@ -54,7 +54,7 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     }
     let store = Store::open(&context.settings.store_dir())?;
     let registry = Registry::new(context.settings.registry.client_config())?;
-    let parents = time.within(steps::resolve_parents(context, &registry, &store, &read, &params, &arch)).await?;
+    let parents = time.within(steps::resolve_parents(context, &registry, &store, &read, &params, &target_name.0, &arch)).await?;
     let named = steps::name_build(&read, &parents, &params)?;
 
     let reserved = if params.scratch {
@@ -69,7 +69,6 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
         }
     };
     let release = reserved.as_ref().map_or_else(|| format!("scratch.{}", context.task), |r| r.nvr.release.clone());
-    let nvr = format!("{}-{}-{release}", named.labels.component, named.labels.version);
     let floating = settings.floating_tags(&named.labels.version);
     let tags = image_tags(context, &target_name, &params, &named.labels, &release, floating.as_deref())?;
     settings.set_release_env(&mut read.plan, &release);
@@ -80,7 +79,15 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     let base = read.base_reference().and_then(|reference| parents.get(reference));
     let inherited = base.map(|parent| parent.image.config.config.labels.clone()).unwrap_or_default();
     steps::add_site_labels(&context.settings.labels, &named.own, &inherited, &mut labels)?;
-    let build = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &nvr, time.cancel());
+    let about = steps::AboutBuild {
+        nvr: format!("{}-{}-{release}", named.labels.component, named.labels.version),
+        component: named.labels.component.clone(),
+        target: target_name.0.clone(),
+        dest_tag: target.target.dest_tag_name.clone(),
+        source: fetched.source.to_string(),
+        parents: parents.iter().map(|(name, parent)| parent.report(name, read.base_reference())).collect(),
+    };
+    let build = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &about, time.cancel());
     let built = time.within(build).await?;
     steps::archive_logs(context, &built.reports).await?;
     settings.warnings.extend(built.warnings.iter().cloned());

@@ -14,7 +14,7 @@ mod ticket;
 pub use log::send_all;
 pub use outcome::{Failure, Outcome, chain};
 pub use run::run;
-pub use steps::now;
+pub use steps::{config_texts, layer_source, now, today};
 pub use ticket::TaskTicket;
 
 /// The methods this builder handles; reported to the hub with every check-in.

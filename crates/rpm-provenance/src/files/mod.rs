@@ -32,7 +32,7 @@ pub use account::{Accounting, LayerSource, NewLayer, account};
 pub use code::Code;
 pub use file_list::{PackageFile, PackageFiles};
 pub use named::ConfigText;
-pub use policy::{AllowedPath, Decision, FileJudgement, FilePolicy};
+pub use policy::{AllowedPath, Decision, FilePolicy};
 pub use record::{Class, Count, FileAccount, PackageFinding, Privilege, Record};
 pub use released::released_elsewhere;
 

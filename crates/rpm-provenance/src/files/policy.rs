@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Class, Code, FileAccount, PackageFinding, Record, glob};
+use crate::policy::{Finding, RuleOutcome};
 
 /// What becomes of a class of files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,15 +81,6 @@ pub struct AllowedPath {
     pub reason: String,
 }
 
-/// The account in the light of a policy.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FileJudgement {
-    /// Why the image may not be pushed, one line for each class.
-    pub refused: Vec<String>,
-    /// What the packager is told.
-    pub warnings: Vec<String>,
-}
-
 /// Paths named in one line.
 const NAMED: usize = 5;
 
@@ -112,9 +104,8 @@ impl FilePolicy {
         Ok(())
     }
 
-    /// Decides over an account. `today` is `YYYY-MM-DD`.
-    pub fn judge(&self, account: &FileAccount, today: &str) -> FileJudgement {
-        let mut judgement = FileJudgement::default();
+    /// Decides over an account: one outcome for each key. `today` is `YYYY-MM-DD`.
+    pub fn judge(&self, account: &FileAccount, today: &str) -> Vec<RuleOutcome> {
         let mut expired: Vec<&AllowedPath> = Vec::new();
         let mut lets_pass = |path: &str| {
             let mut hits = self.allow.iter().filter(|a| glob::matches(a.path.as_bytes(), path.as_bytes()));
@@ -126,54 +117,62 @@ impl FilePolicy {
                 counts
             })
         };
+        let mut outcomes = Vec::new();
         for group in &GROUPS {
-            let decision = (group.decision)(self);
-            if decision == Decision::Allow {
-                continue;
-            }
             let members = account.records.iter().filter(|r| (group.holds)(r));
             let listed = members.clone().count() as u64;
-            let paths: Vec<String> =
-                members.filter(|r| !lets_pass(&r.path)).map(|r| r.path.clone() + &detail(r, account)).collect();
+            let paths: Vec<Finding> = members
+                .filter(|r| !lets_pass(&r.path))
+                .map(|r| Finding { subject: r.path.clone(), evidence: detail(r, account) })
+                .collect();
             // What is beyond the list cannot be compared with the allow-list, and counts.
             let all = paths.len() as u64 + (group.count)(account).saturating_sub(listed);
-            judgement.add(decision, group.what, &paths, all);
+            outcomes.push(outcome(&group.key, (group.decision)(self), paths, all));
         }
-        let privileges: Vec<String> = account
+        let privileges: Vec<Finding> = account
             .privileges
             .iter()
             .filter(|p| !lets_pass(&p.path))
-            .map(|p| format!("{} ({})", p.path, p.gained.join(", ")))
+            .map(|p| Finding { subject: p.path.clone(), evidence: p.gained.join(", ") })
             .collect();
-        judgement.add(self.privileges, "with rights that no RPM gives", &privileges, privileges.len() as u64);
-        let packages: Vec<String> = account.packages.iter().map(ToString::to_string).collect();
-        judgement.add(self.rpmdb_mismatch, "where rpmdb and files contradict each other", &packages, packages.len() as u64);
+        let all = privileges.len() as u64;
+        outcomes.push(outcome(&PRIVILEGES, self.privileges, privileges, all));
+        let packages: Vec<Finding> =
+            account.packages.iter().map(|p| Finding { subject: p.to_string(), evidence: String::new() }).collect();
+        let all = packages.len() as u64;
+        outcomes.push(outcome(&RPMDB_MISMATCH, self.rpmdb_mismatch, packages, all));
         for entry in expired {
-            judgement.warnings.push(format!("policy: {} was allowed until {} ({})", entry.path, entry.until, entry.reason));
+            let evidence = format!("was allowed until {} ({})", entry.until, entry.reason);
+            let findings = vec![Finding { subject: entry.path.clone(), evidence }];
+            let mut told = RuleOutcome::of("files", "allow", Decision::Warn, EXPIRED.reason, EXPIRED.remedy, findings);
+            told.summary = Some(format!("policy: {} was allowed until {} ({})", entry.path, entry.until, entry.reason));
+            outcomes.push(told);
         }
-        judgement
+        outcomes
     }
 }
 
-impl FileJudgement {
-    fn add(&mut self, decision: Decision, what: &str, paths: &[String], all: u64) {
-        if all == 0 {
-            return;
-        }
-        let mut line = format!("{all} {what}: {}", paths.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", "));
-        let more = all.saturating_sub(paths.len().min(NAMED) as u64);
-        if more > 0 {
-            line.push_str(&format!(" and {more} more"));
-        }
-        match decision {
-            Decision::Allow => {}
-            Decision::Warn => self.warnings.push(line),
-            Decision::Refuse => self.refused.push(line),
-        }
+/// What one key came to, with the line people read.
+fn outcome(key: &Key, decision: Decision, findings: Vec<Finding>, all: u64) -> RuleOutcome {
+    let named: Vec<String> = findings
+        .iter()
+        .take(NAMED)
+        .map(|f| if f.evidence.is_empty() { f.subject.clone() } else { format!("{} ({})", f.subject, f.evidence) })
+        .collect();
+    let mut line = format!("{all} {}: {}", key.what, named.join(", "));
+    let more = all.saturating_sub(named.len() as u64);
+    if more > 0 {
+        line.push_str(&format!(" and {more} more"));
     }
+    // Beyond the list there may be members without a finding.
+    let findings = if findings.is_empty() && all > 0 { vec![Finding::default()] } else { findings };
+    let mut outcome = RuleOutcome::of("files", key.name, decision, key.reason, key.remedy, findings);
+    outcome.count = all;
+    outcome.summary = (all > 0).then_some(line);
+    outcome
 }
 
-/// Why a path is in the list, in brackets.
+/// Why a path is in the list.
 fn detail(record: &Record, account: &FileAccount) -> String {
     let owner = record.owner.as_ref().map(|owner| match record.differs.is_empty() {
         true => owner.clone(),
@@ -190,15 +189,43 @@ fn detail(record: &Record, account: &FileAccount) -> String {
     let place = owner.or_else(|| record.source.clone()).or_else(instruction);
     // A packager who sees a data file among the programs must see why it is one.
     let runs = record.runs.as_ref().map(ToString::to_string);
-    match [place, runs].into_iter().flatten().collect::<Vec<_>>().as_slice() {
-        [] => String::new(),
-        texts => format!(" ({})", texts.join("; ")),
-    }
+    [place, runs].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
+
+/// A key of `[policy.files]`: what it is about, why it is there, and what a packager can do.
+struct Key {
+    name: &'static str,
+    what: &'static str,
+    reason: &'static str,
+    remedy: &'static str,
+}
+
+const AS_RPM: &str = "install programs as RPMs with dnf in the last stage, or commit them to dist-git and COPY them";
+
+const PRIVILEGES: Key = Key {
+    name: "privileges",
+    what: "with rights that no RPM gives",
+    reason: "setuid bits and capabilities are reviewed with the RPM that brings them",
+    remedy: "leave the mode as the RPM has it, or give the right in the RPM",
+};
+
+const RPMDB_MISMATCH: Key = Key {
+    name: "rpmdb_mismatch",
+    what: "where rpmdb and files contradict each other",
+    reason: "a rpmdb that does not say what is installed hides content from updates",
+    remedy: "install and remove packages with dnf or rpm, without --justdb and --nodb",
+};
+
+const EXPIRED: Key = Key {
+    name: "allow",
+    what: "entries of the allow-list that have expired",
+    reason: "an exception ends on its day",
+    remedy: "ask the site to prolong the entry, or remove the file",
+};
 
 /// Files that one key of the policy decides over.
 struct Group {
-    what: &'static str,
+    key: Key,
     decision: fn(&FilePolicy) -> Decision,
     holds: fn(&Record) -> bool,
     count: fn(&FileAccount) -> u64,
@@ -215,61 +242,111 @@ fn data(account: &FileAccount, class: Class) -> u64 {
 /// Programs first.
 const GROUPS: [Group; 10] = [
     Group {
-        what: "unexplained programs",
+        key: Key {
+            name: "unexplained_executables",
+            what: "unexplained programs",
+            reason: "a program nobody can say the origin of cannot be rebuilt, reviewed or updated",
+            remedy: AS_RPM,
+        },
         decision: |p| p.unexplained_executables,
         holds: |r| r.class == Class::Unexplained && r.code != Code::None,
         count: |a| programs(a, Class::Unexplained),
     },
     Group {
-        what: "programs altered after an RPM brought them",
+        key: Key {
+            name: "altered_executables",
+            what: "programs altered after an RPM brought them",
+            reason: "an altered program is no longer what its RPM was reviewed and signed as",
+            remedy: "take the change out, or build it into the RPM",
+        },
         decision: |p| p.altered_executables,
         holds: |r| r.class == Class::Altered && r.code != Code::None,
         count: |a| programs(a, Class::Altered),
     },
     Group {
-        what: "programs in the commit that cannot be reviewed",
+        key: Key {
+            name: "commit_binaries",
+            what: "programs in the commit that cannot be reviewed",
+            reason: "machine code in dist-git has no source beside it",
+            remedy: "build it as an RPM from its source",
+        },
         decision: |p| p.commit_binaries,
         holds: |r| r.class == Class::Commit && r.code == Code::Binary,
         count: |a| a.records.iter().filter(|r| r.class == Class::Commit && r.code == Code::Binary).count() as u64,
     },
     Group {
-        what: "files of RPMs that the image does not list",
+        key: Key {
+            name: "unlisted_rpm",
+            what: "files of RPMs that the image does not list",
+            reason: "what the rpmdb does not list gets no updates",
+            remedy: "install the RPM in the last stage instead of copying its files",
+        },
         decision: |p| p.unlisted_rpm,
         holds: |r| r.class == Class::Elsewhere,
         count: |a| a.count(Class::Elsewhere).paths,
     },
     Group {
-        what: "unexplained files",
+        key: Key {
+            name: "unexplained",
+            what: "unexplained files",
+            reason: "nobody can say where the data is from",
+            remedy: "commit the file to dist-git and COPY it, or bring it in an RPM",
+        },
         decision: |p| p.unexplained,
         holds: |r| r.class == Class::Unexplained && r.code == Code::None,
         count: |a| data(a, Class::Unexplained),
     },
     Group {
-        what: "files altered after an RPM brought them",
+        key: Key {
+            name: "altered",
+            what: "files altered after an RPM brought them",
+            reason: "an altered file is no longer what its RPM brought",
+            remedy: "take the change out, or build it into the RPM",
+        },
         decision: |p| p.altered,
         holds: |r| r.class == Class::Altered && r.code == Code::None,
         count: |a| data(a, Class::Altered),
     },
     Group {
-        what: "files of RPMs with other permissions",
+        key: Key {
+            name: "altered_mode",
+            what: "files of RPMs with other permissions",
+            reason: "permissions are part of what an RPM was reviewed as",
+            remedy: "take the chmod out, or change the mode in the RPM",
+        },
         decision: |p| p.altered_mode,
         holds: |r| r.class == Class::ModeChanged,
         count: |a| a.count(Class::ModeChanged).paths,
     },
     Group {
-        what: "edited configuration files of RPMs",
+        key: Key {
+            name: "altered_config",
+            what: "edited configuration files of RPMs",
+            reason: "configuration is made to be edited; a site may want to see it",
+            remedy: "COPY the configuration from dist-git",
+        },
         decision: |p| p.altered_config,
         holds: |r| r.class == Class::Configured,
         count: |a| a.count(Class::Configured).paths,
     },
     Group {
-        what: "files of RPMs that were deleted",
+        key: Key {
+            name: "deleted",
+            what: "files of RPMs that were deleted",
+            reason: "deleted files make packages fail in ways their tests do not see",
+            remedy: "install without what is not wanted (`--nodocs`, `install_weak_deps=0`)",
+        },
         decision: |p| p.deleted,
         holds: |r| r.class == Class::Deleted,
         count: |a| a.count(Class::Deleted).paths,
     },
     Group {
-        what: "files from other stages",
+        key: Key {
+            name: "stage",
+            what: "files from other stages",
+            reason: "data of another stage is as good as that stage",
+            remedy: "bring the data in an RPM or from dist-git",
+        },
         decision: |p| p.stage,
         holds: |r| r.class == Class::Stage,
         count: |a| a.count(Class::Stage).paths,
@@ -308,6 +385,11 @@ fn is_day(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::Ruling;
+
+    fn lines(outcomes: &[RuleOutcome], ruling: Ruling) -> Vec<String> {
+        outcomes.iter().filter(|o| o.ruling == ruling).map(RuleOutcome::line).collect()
+    }
 
     fn record(path: &str, class: Class, code: Code) -> Record {
         Record {
@@ -338,17 +420,19 @@ mod tests {
             record("/opt/data", Class::Unexplained, Code::None),
             record("/etc/x", Class::Configured, Code::None),
         ]);
-        let judgement = FilePolicy::default().judge(&found, "2030-01-01");
-        assert_eq!(judgement.refused, ["1 unexplained programs: /opt/tool (RUN make-it)"]);
-        assert_eq!(judgement.warnings, ["1 unexplained files: /opt/data (RUN make-it)"]);
+        let judged = FilePolicy::default().judge(&found, "2030-01-01");
+        assert_eq!(lines(&judged, Ruling::Refused), ["1 unexplained programs: /opt/tool (RUN make-it)"]);
+        assert_eq!(lines(&judged, Ruling::Warned), ["1 unexplained files: /opt/data (RUN make-it)"]);
+        assert_eq!(lines(&judged, Ruling::Allowed), ["1 edited configuration files of RPMs: /etc/x (RUN make-it)"]);
+        assert!(judged.iter().all(|o| !o.reason.is_empty() && !o.remedy.is_empty() && o.check == "files"));
     }
 
     #[test]
     fn the_first_five_paths_are_named_and_the_rest_is_counted() {
         let found = account((0..7000).map(|n| record(&format!("/opt/{n:04}"), Class::Unexplained, Code::Script)).collect());
-        let judgement = FilePolicy::default().judge(&found, "2030-01-01");
-        assert!(judgement.refused[0].starts_with("7000 unexplained programs: /opt/0000"), "{judgement:?}");
-        assert!(judgement.refused[0].ends_with("/opt/0004 (RUN make-it) and 6995 more"), "{judgement:?}");
+        let refused = lines(&FilePolicy::default().judge(&found, "2030-01-01"), Ruling::Refused);
+        assert!(refused[0].starts_with("7000 unexplained programs: /opt/0000"), "{refused:?}");
+        assert!(refused[0].ends_with("/opt/0004 (RUN make-it) and 6995 more"), "{refused:?}");
     }
 
     #[test]
@@ -356,10 +440,10 @@ mod tests {
         let allow = AllowedPath { path: "/opt/**".into(), until: "2030-06-30".into(), reason: "vendor tool, ticket 7".into() };
         let policy = FilePolicy { allow: vec![allow], ..FilePolicy::default() };
         let found = account(vec![record("/opt/a/tool", Class::Unexplained, Code::Binary)]);
-        assert_eq!(policy.judge(&found, "2030-06-30"), FileJudgement::default());
+        assert!(policy.judge(&found, "2030-06-30").iter().all(|o| o.ruling == Ruling::Passed));
         let late = policy.judge(&found, "2030-07-01");
-        assert_eq!((late.refused.len(), late.warnings.len()), (1, 1));
-        assert!(late.warnings[0].contains("ticket 7"));
+        assert_eq!(lines(&late, Ruling::Refused).len(), 1);
+        assert_eq!(lines(&late, Ruling::Warned), ["policy: /opt/** was allowed until 2030-06-30 (vendor tool, ticket 7)"]);
     }
 
     #[test]

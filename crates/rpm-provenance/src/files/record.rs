@@ -185,7 +185,7 @@ impl FileAccount {
     pub const LISTED: u64 = 5000;
 
     /// Counts a record, and keeps it when it is worth a line.
-    pub(super) fn add(&mut self, record: Record) {
+    pub(crate) fn add(&mut self, record: Record) {
         let count = self.counts.entry(record.class).or_default();
         let is_program = record.code != Code::None;
         count.paths += 1;

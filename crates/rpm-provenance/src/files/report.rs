@@ -1,25 +1,10 @@
-//! The account in both reports: the `files` section of provenance.json (docs/provenance-json.md) and its text.
+//! The account for people. provenance.json holds the same (docs/provenance-json.md).
 
-use serde_json::{Value, json};
-
-use super::{Class, FileAccount, FileJudgement, Record};
+use super::{Class, FileAccount, Record};
+use crate::report::FilesSection;
 
 /// Lines of one class in the text report; provenance.json has them all.
 const TEXT_LINES: usize = 200;
-
-/// The section `files` of provenance.json.
-pub fn json(account: &FileAccount, judgement: &FileJudgement) -> Value {
-    json!({
-        "counts": account.counts,
-        "paths": account.records,
-        "privileges": account.privileges,
-        "packages": account.packages,
-        "hidden": account.hidden,
-        "layers": account.layers,
-        "refused": judgement.refused,
-        "warnings": judgement.warnings,
-    })
-}
 
 /// One line for the log.
 pub fn summary(account: &FileAccount) -> String {
@@ -27,14 +12,9 @@ pub fn summary(account: &FileAccount) -> String {
     format!("files of the new layers: {}", if parts.is_empty() { "none".to_owned() } else { parts.join(", ") })
 }
 
-/// The same for people: the decision, counts, then what is unexplained, altered, or from packages that are not listed.
-pub fn text(account: &FileAccount, judgement: &FileJudgement) -> String {
+/// Counts, then what is unexplained, altered, or from packages that are not listed.
+pub(crate) fn text(account: &FilesSection) -> String {
     let mut out = "\nFiles of the new layers\n".to_owned();
-    for (word, lines) in [("REFUSED", &judgement.refused), ("warning", &judgement.warnings)] {
-        for line in lines {
-            out.push_str(&format!("{word}: {line}\n"));
-        }
-    }
     for (class, count) in &account.counts {
         out.push_str(&format!("{:>8}  {} ({} kB)\n", count.paths, class.describe(), count.bytes.div_ceil(1024)));
     }
@@ -48,7 +28,7 @@ pub fn text(account: &FileAccount, judgement: &FileJudgement) -> String {
         out.push_str(&format!("  {finding}\n"));
     }
     for class in [Class::Unexplained, Class::Altered, Class::ModeChanged, Class::Elsewhere, Class::Stage, Class::Configured] {
-        let records: Vec<&Record> = account.records.iter().filter(|r| r.class == class).collect();
+        let records: Vec<&Record> = account.paths.iter().filter(|r| r.class == class).collect();
         if records.is_empty() {
             continue;
         }

@@ -40,6 +40,8 @@ pub const FILEUSERNAME: u32 = 1039;
 pub const FILEGROUPNAME: u32 = 1040;
 pub const SOURCERPM: u32 = 1044;
 pub const FILEVERIFYFLAGS: u32 = 1045;
+pub const PROVIDENAME: u32 = 1047;
+pub const REQUIRENAME: u32 = 1049;
 /// Only source packages carry it.
 pub const SOURCEPACKAGE: u32 = 1106;
 pub const DIRINDEXES: u32 = 1116;
@@ -49,6 +51,9 @@ pub const LONGFILESIZES: u32 = 5008;
 pub const LONGSIZE: u32 = 5009;
 pub const FILECAPS: u32 = 5010;
 pub const FILEDIGESTALGO: u32 = 5011;
+pub const RECOMMENDNAME: u32 = 5046;
+pub const SUGGESTNAME: u32 = 5049;
+pub const SUPPLEMENTNAME: u32 = 5052;
 pub const PAYLOADDIGEST: u32 = 5092;
 pub const PAYLOADDIGESTALGO: u32 = 5093;
 

@@ -16,6 +16,7 @@ use std::path::Path;
 use image_layers::MergedView;
 
 use crate::RpmIdent;
+use crate::dependencies::{self, PackageDependencies};
 use crate::files::PackageFiles;
 use crate::header::{Header, HeaderError, tag};
 pub use error::RpmDbError;
@@ -84,6 +85,23 @@ pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFile
         Ok(())
     })?;
     Ok((db, files))
+}
+
+/// The same, with what the packages require and provide besides.
+///
+/// # Errors
+/// As [`read_view`].
+pub fn read_view_whole(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>, Vec<PackageDependencies>), RpmDbError> {
+    let (mut files, mut dependencies) = (Vec::new(), Vec::new());
+    let db = read(view, &mut |header, ident| {
+        if !ident.is_public_key() {
+            files.push(PackageFiles::read(header, ident)?);
+            dependencies.push(PackageDependencies::read(header, ident)?);
+        }
+        Ok(())
+    })?;
+    dependencies::add_files(&mut dependencies, &files);
+    Ok((db, files, dependencies))
 }
 
 fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<(), HeaderError>) -> Result<RpmDb, RpmDbError> {

@@ -1,13 +1,11 @@
-//! Step 11, second part: every file of the new layers is accounted for, and the site's `[policy.files]` decides.
+//! Step 11, second part: every file of the new layers is accounted for. The site's policy decides over it afterwards.
 
 use build_model::BoxedDiagnose;
 use dockerfile::{CopySource, InstructionKind};
 use image_build::BuiltImage;
 use image_layers::{ContainerConfig, LocalImage, MergedView, Store, UnpackLimits};
-use rpm_provenance::files::{
-    self, Accounting, ConfigText, FileAccount, FileJudgement, LayerSource, NewLayer, PackageFiles, released_elsewhere,
-};
-use rpm_provenance::{RpmDb, Verdict, rpmdb};
+use rpm_provenance::files::{self, Accounting, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, released_elsewhere};
+use rpm_provenance::{PackageDependencies, RpmDb, Verdict, rpmdb};
 
 use super::{Fetched, Parents};
 use crate::build_context::BuildContext;
@@ -21,12 +19,14 @@ pub struct Databases {
     pub files: Vec<PackageFiles>,
     /// The base image's, where there is one.
     pub parent: Option<(RpmDb, Vec<PackageFiles>)>,
+    /// What the image's packages require and provide.
+    pub dependencies: Vec<PackageDependencies>,
 }
 
 /// Accounts for the files of the new layers.
 ///
 /// # Errors
-/// When a layer cannot be read. What is wrong with the image is in the judgement.
+/// When a layer cannot be read. What is wrong with the image is in the account.
 #[allow(clippy::too_many_arguments)] // all that is known of the build comes together here
 pub fn account_files(
     context: &TaskContext<'_>,
@@ -37,7 +37,7 @@ pub fn account_files(
     built: &BuiltImage,
     verdicts: &[Verdict],
     databases: &Databases,
-) -> Result<(FileAccount, FileJudgement), BoxedDiagnose> {
+) -> Result<FileAccount, BoxedDiagnose> {
     let new_layers = new_layers(built, read);
     let mut elsewhere =
         vec![("another stage".to_owned(), released_elsewhere(&context.settings.gate_cache_dir(), verdicts, &databases.db))];
@@ -46,7 +46,7 @@ pub fn account_files(
             elsewhere.push((name.clone(), packages_of(store, &parent.image)?));
         }
     }
-    let account = files::account(&Accounting {
+    Ok(files::account(&Accounting {
         layers: built.layer_dirs.iter().rev().cloned().collect(),
         new_layers: &new_layers,
         packages: &databases.files,
@@ -55,14 +55,11 @@ pub fn account_files(
         commit: Some(&fetched.tree.root),
         config: &config_texts(&built.image.config.config),
         working_dir: &built.image.config.config.working_dir,
-    })?;
-    let now = super::rfc3339(super::now());
-    let judgement = context.settings.policy.files.judge(&account, now.get(..10).unwrap_or_default());
-    Ok((account, judgement))
+    })?)
 }
 
 /// What of the image's configuration is run: commands, and variables by which programs load code.
-fn config_texts(config: &ContainerConfig) -> Vec<ConfigText> {
+pub fn config_texts(config: &ContainerConfig) -> Vec<ConfigText> {
     let mut texts = Vec::new();
     let mut add = |what: &str, words: &[String]| {
         if !words.is_empty() {
@@ -93,7 +90,7 @@ fn packages_of(store: &Store, image: &LocalImage) -> Result<Vec<PackageFiles>, B
 
 /// The instructions that made the new layers, top first. The engine writes them into the image's history; where the two
 /// do not fit, a layer may hold anything.
-fn new_layers(built: &BuiltImage, read: &BuildContext) -> Vec<NewLayer> {
+pub fn new_layers(built: &BuiltImage, read: &BuildContext) -> Vec<NewLayer> {
     let inherited = built.base.as_ref().map_or(0, |base| base.config.history.len());
     let lines: Vec<&str> = built
         .image
@@ -107,12 +104,13 @@ fn new_layers(built: &BuiltImage, read: &BuildContext) -> Vec<NewLayer> {
     let known = lines.len() == built.new_layers;
     let layer = |at: usize| {
         let instruction = lines.get(at).copied().filter(|_| known).unwrap_or_default();
-        NewLayer { instruction: instruction.to_owned(), source: source_of(instruction, read) }
+        NewLayer { instruction: instruction.to_owned(), source: layer_source(instruction, read) }
     };
     (0..built.new_layers).rev().map(layer).collect()
 }
 
-fn source_of(text: &str, read: &BuildContext) -> LayerSource {
+/// What an instruction could put into its layer, by its text in the image's history.
+pub fn layer_source(text: &str, read: &BuildContext) -> LayerSource {
     let all = read.plan.stages.iter().flat_map(|stage| &stage.instructions);
     let mut sources = all.filter(|i| i.source == text).map(|i| match &i.kind {
         InstructionKind::Copy(copy) => match &copy.from {

@@ -4,18 +4,21 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
+use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, KojiTag};
 use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
 use image_layers::{FileDigestAlgorithm, MergedView, Store};
-use rpm_provenance::files::{self, FileJudgement};
-use rpm_provenance::{Proof, Report, report, rpmdb};
+use rpm_provenance::policy::{RuleOutcome, Ruling};
+use rpm_provenance::report::{Difference, FilesSection, ParentImage};
+use rpm_provenance::{Problem, Proof, ProvenPackage, Provenance, Report, Rule, files, report, rpmdb};
 
-use super::account_files::{Databases, account_files};
-use super::{Fetched, Parents, PinnedContent, archive_logs};
+use super::account_files::{Databases, account_files, new_layers};
+use super::{Fetched, Parents, PinnedContent, archive_logs, today};
 use crate::build_context::BuildContext;
-use crate::gated_build::{self, GatedBuild, Reach};
+use crate::gated_build::{self, GatedBuild, GatedResult, Reach};
 use crate::koji_rpms::HubRpms;
 use crate::pinned_images::PinnedImages;
+use crate::provenance::{self, KojiFiles};
+use crate::task::chain;
 use crate::task::log::TaskLog;
 use crate::task::run::TaskContext;
 
@@ -33,23 +36,52 @@ pub struct BuiltArch {
     pub warnings: Vec<String>,
 }
 
+/// What the report says of a build besides what is in the image.
+pub struct AboutBuild {
+    /// Name-version-release.
+    pub nvr: String,
+    /// The Koji package.
+    pub component: String,
+    /// The build target.
+    pub target: String,
+    /// The tag that the build before is looked for in.
+    pub dest_tag: KojiTag,
+    /// The SCM URL with its commit.
+    pub source: String,
+    /// The images it is made from.
+    pub parents: Vec<ParentImage>,
+}
+
 /// The result may not be pushed.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchError {
     /// The proof found something.
     #[error("the image holds what this Koji did not build:\n{0}")]
     NotProven(String),
-    /// The site's policy refuses files that nothing accounts for.
-    #[error("the image holds files that may not be in it:\n{0}")]
-    Files(String),
-    /// It is larger than the site allows.
-    #[error("the image has {megabytes} MB, the site allows {limit} MB")]
-    TooLarge {
-        /// Compressed size.
-        megabytes: u64,
-        /// The limit.
-        limit: u64,
+    /// The site's policy refuses it.
+    #[error("the site's policy refuses this image:\n{lines}")]
+    Policy {
+        /// One line a rule.
+        lines: String,
+        /// What to do, one sentence a rule.
+        remedies: String,
     },
+}
+
+impl ArchError {
+    /// What stands against pushing the image.
+    fn of(document: &Provenance) -> Option<Self> {
+        if !document.problems.is_empty() {
+            let lines: Vec<String> = document.problems.iter().map(|problem| format!("  {problem}")).collect();
+            return Some(ArchError::NotProven(lines.join("\n")));
+        }
+        // A rule that cannot be told does not let an image pass: a build has asked the hub everything there is.
+        let broken: Vec<&RuleOutcome> = document.ruled(Ruling::Refused).chain(document.ruled(Ruling::NotTold)).collect();
+        let lines: Vec<String> = broken.iter().map(|outcome| format!("  {}", outcome.line())).collect();
+        let mut remedies: Vec<&str> = broken.iter().map(|outcome| outcome.remedy.as_str()).collect();
+        remedies.dedup();
+        (!broken.is_empty()).then(|| ArchError::Policy { lines: lines.join("\n"), remedies: remedies.join("; ") })
+    }
 }
 
 impl Diagnose for ArchError {
@@ -59,22 +91,18 @@ impl Diagnose for ArchError {
     fn kind(&self) -> &'static str {
         match self {
             ArchError::NotProven(_) => "not-proven",
-            ArchError::Files(_) => "files-not-accounted-for",
-            ArchError::TooLarge { .. } => "image-too-large",
+            ArchError::Policy { .. } => "policy-refused",
         }
     }
     fn hint(&self) -> Option<String> {
-        match self {
-            ArchError::NotProven(_) => Some(
-                "install RPMs with dnf from the offered repositories only; provenance.txt of this task lists every RPM".into(),
-            ),
-            ArchError::Files(_) => Some(
-                "install programs as RPMs with dnf in the last stage, or commit them to dist-git and COPY them; \
-                 provenance.txt of this task lists every path"
-                    .into(),
-            ),
-            ArchError::TooLarge { .. } => None,
-        }
+        Some(match self {
+            ArchError::NotProven(_) => {
+                "install RPMs with dnf from the offered repositories only; provenance.txt of this task lists every RPM".into()
+            }
+            ArchError::Policy { remedies, .. } => {
+                format!("{remedies}; provenance.txt of this task lists every RPM, path and rule")
+            }
+        })
     }
 }
 
@@ -92,7 +120,7 @@ pub async fn build_arch(
     parents: &Parents,
     content: &PinnedContent,
     labels: &BTreeMap<String, String>,
-    nvr: &str,
+    about: &AboutBuild,
     cancel: &CancelFlag,
 ) -> Result<BuiltArch, BoxedDiagnose> {
     let settings = context.settings;
@@ -133,68 +161,94 @@ pub async fn build_arch(
         cache_limit: settings.gate.cache_limit(),
     };
     let result = gated_build::build(&request, reach).await?;
-    check_size(settings.policy.max_image_mb, &result.built)?;
-    let (proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
-    let digest = result.built.image.manifest_digest.to_string();
-    let report = Report {
-        image: nvr,
-        arch: arch.as_str(),
-        manifest_digest: Some(&digest),
-        pins: &result.pins,
-        verdicts: &result.verdicts,
-        proof: &proof,
-    };
-    let (mut json, mut text) = (report::json(&report), report::text(&report));
-    let problems = against(&proof);
+    let (mut proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
+    proof.problems.extend(claimed(&proof));
+    let mut document = describe(arch, read, about, &result, &proof, databases.as_ref());
     // Whose files they are means something only once the packages are proven.
-    let mut judgement = FileJudgement::default();
-    if let Some(databases) = databases.filter(|_| problems.is_empty()) {
+    if let Some(databases) = databases.filter(|_| proof.problems.is_empty()) {
         context.log.step(&format!("proven: {} RPMs, all built in this Koji", proof.packages.len()));
-        let (account, judged) = tokio::task::block_in_place(|| {
+        let account = tokio::task::block_in_place(|| {
             account_files(context, store, fetched, read, parents, &result.built, &result.verdicts, &databases)
         })?;
-        judgement = judged;
-        json["files"] = files::report::json(&account, &judgement);
-        text.push_str(&files::report::text(&account, &judgement));
         context.log.step(&files::report::summary(&account));
+        document.files = Some(FilesSection::new(account));
     }
-    let reports = vec![(format!("provenance-{arch}.json"), format!("{json:#}\n")), (format!("provenance-{arch}.txt"), text)];
-    let refused = if !problems.is_empty() {
-        Some(ArchError::NotProven(problems.join("\n")))
-    } else if !judgement.refused.is_empty() {
-        Some(ArchError::Files(judgement.refused.iter().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")))
-    } else {
-        None
-    };
-    if let Some(error) = refused {
+    let policy = settings.policy.rules();
+    provenance::add_hub_facts(&context.session, &policy, &mut document).await?;
+    document.previous = previous(context, about, &document).await;
+    document.set_policy(policy.judge(&document, &today()));
+    let reports = vec![
+        (format!("provenance-{arch}.json"), format!("{:#}\n", document.to_json())),
+        (format!("provenance-{arch}.txt"), report::text(&document)),
+    ];
+    if let Some(error) = ArchError::of(&document) {
         context.log.step(&error.to_string());
         // The packager needs the report most of all now.
         archive_logs(context, &reports).await?;
         return Err(error.into());
     }
-    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports, warnings: judgement.warnings })
+    let warnings = document.ruled(Ruling::Warned).map(RuleOutcome::line).collect();
+    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports, warnings })
 }
 
-/// What stands against pushing the image, one line each.
-///
-/// Besides what the proof itself found: an RPM that the gate did not release and that only its SIGMD5 speaks for. A rpmdb
-/// merely claims that digest, and hubs before Koji 1.36 record no other; inherited RPMs were proven with their parent.
-fn against(proof: &Proof) -> Vec<String> {
-    let claimed = proof.claimed_only().map(|p| {
-        format!(
-            "  {}: came from neither the gate nor the parent image, and nothing but the image itself says what it is",
-            p.ident.nevra()
-        )
+/// The document, as far as the build itself tells.
+fn describe(
+    arch: &Arch,
+    read: &BuildContext,
+    about: &AboutBuild,
+    result: &GatedResult,
+    proof: &Proof,
+    databases: Option<&Databases>,
+) -> Provenance {
+    let image = &result.built.image;
+    let why = databases.map(|databases| {
+        let instructions: Vec<String> =
+            new_layers(&result.built, read).into_iter().rev().map(|layer| layer.instruction).collect();
+        let layers = provenance::layer_packages(&result.built.layer_dirs, &instructions);
+        report::explain_packages(proof, &layers, &databases.dependencies)
     });
-    proof.problems.iter().map(|p| format!("  {p}")).chain(claimed).collect()
+    report::provenance(&Report {
+        target: Some(&about.target),
+        source: Some(&about.source),
+        manifest_digest: Some(image.manifest_digest.as_str()),
+        size: Some(image.total_size()),
+        labels: Some(&image.config.config.labels),
+        parents: &about.parents,
+        pins: &result.pins,
+        verdicts: &result.verdicts,
+        why: &why.unwrap_or_default(),
+        ..Report::of(&about.nvr, arch.as_str(), proof)
+    })
 }
 
-fn check_size(limit: Option<u64>, built: &BuiltImage) -> Result<(), ArchError> {
-    let megabytes = built.image.total_size() >> 20;
-    match limit {
-        Some(limit) if megabytes > limit => Err(ArchError::TooLarge { megabytes, limit }),
-        _ => Ok(()),
+/// What changed since the newest build in the destination tag. Not knowing it stops no build.
+async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Provenance) -> Option<Difference> {
+    let hub = &context.settings.hub;
+    let ca = hub.ca.as_ref().and_then(|path| std::fs::read(path).ok());
+    let files = match KojiFiles::new(&hub.topurl, ca.as_deref()) {
+        Ok(files) => files,
+        Err(error) => {
+            context.log.step(&format!("no comparison with the build before: {}", chain(&error)));
+            return None;
+        }
+    };
+    let found = provenance::previous_build(&context.session, &files, &about.dest_tag, &about.component, document).await;
+    if let Some(why) = found.as_ref().and_then(|previous| previous.unavailable.as_ref()) {
+        context.log.step(&format!("no comparison with the build before: {why}"));
     }
+    found
+}
+
+/// An RPM that the gate did not release and that only its SIGMD5 speaks for. A rpmdb merely claims that digest, and hubs
+/// before Koji 1.36 record no other; inherited RPMs were proven with their parent.
+fn claimed(proof: &Proof) -> Vec<Problem> {
+    let problem = |p: &ProvenPackage| Problem {
+        subject: p.ident.nevra(),
+        rule: Rule::NoDigest,
+        evidence: "came from neither the gate nor the parent image, and nothing but the image itself says what it is".into(),
+        remedy: "install it with dnf from the offered repositories".into(),
+    };
+    proof.claimed_only().map(problem).collect()
 }
 
 async fn prove(
@@ -205,22 +259,22 @@ async fn prove(
     verdicts: &[rpm_provenance::Verdict],
     lookup: &dyn rpm_provenance::KojiRpms,
 ) -> Result<(Proof, Option<Databases>), BoxedDiagnose> {
-    let read = |layers: Vec<std::path::PathBuf>| rpmdb::read_view_with_files(&MergedView::new(layers));
-    let (db, files) = match read(built.layer_dirs.iter().rev().cloned().collect()) {
+    let whole = MergedView::new(built.layer_dirs.iter().rev().cloned().collect());
+    let (db, files, dependencies) = match rpmdb::read_view_whole(&whole) {
         Ok(found) => found,
         Err(error) => return Ok((Proof::of_unreadable(&error), None)),
     };
     let parent = match &built.base {
         Some(base) => {
             let layers = store.unpack_image(base, &image_layers::UnpackLimits::default())?;
-            Some(read(layers.into_iter().rev().map(|l| l.dir).collect())?)
+            Some(rpmdb::read_view_with_files(&MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect()))?)
         }
         None => None,
     };
     context.log.step(&format!("result has {} RPMs in {}", db.packages.len(), db.path));
     let mut proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), verdicts, lookup).await?;
     proof.check_architecture(arch);
-    Ok((proof, Some(Databases { db, files, parent })))
+    Ok((proof, Some(Databases { db, files, parent, dependencies })))
 }
 
 /// Engine progress to the task's logs.

@@ -5,6 +5,11 @@ pub fn now() -> i64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs() as i64)
 }
 
+/// The day, `YYYY-MM-DD` in UTC.
+pub fn today() -> String {
+    rfc3339(now()).chars().take(10).collect()
+}
+
 /// Seconds since 1970 as `YYYY-MM-DDTHH:MM:SSZ` (days-to-date by Hinnant's civil_from_days).
 pub fn rfc3339(seconds: i64) -> String {
     let (days, rest) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));

@@ -20,10 +20,11 @@ mod resolve_target;
 mod site_labels;
 mod tag_build;
 
+pub use account_files::{config_texts, layer_source};
 pub use archive_logs::archive_logs;
-pub use build_arch::{BuiltArch, build_arch};
+pub use build_arch::{AboutBuild, BuiltArch, build_arch};
 pub use build_time::BuildTime;
-pub use clock::{now, rfc3339};
+pub use clock::{now, rfc3339, today};
 pub use fetch_source::{Fetched, fetch_source};
 pub use finish_imported::finish_imported;
 pub use import_build::{ImportRequest, import_build};

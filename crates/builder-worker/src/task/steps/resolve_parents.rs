@@ -9,6 +9,8 @@ use build_model::{Arch, Blame, BoxedDiagnose, BuildContainerParams, BuildId, Dia
 use image_layers::{LocalImage, Store};
 use koji_session::{Build, BuildState};
 use registry::{ImageReference, PullEvent, Registry};
+use rpm_provenance::files::Decision;
+use rpm_provenance::report::{ParentBuild, ParentImage};
 
 use crate::build_context::BuildContext;
 use crate::task::run::TaskContext;
@@ -21,6 +23,21 @@ pub struct Parent {
     pub image: LocalImage,
     /// Its Koji build; `None` only where the site allows foreign parents.
     pub build: Option<(BuildId, Nvr)>,
+    /// Why it is none.
+    pub foreign: Option<String>,
+}
+
+impl Parent {
+    /// The parent as the report has it.
+    pub fn report(&self, reference: &str, base: Option<&str>) -> ParentImage {
+        ParentImage {
+            reference: reference.to_owned(),
+            pinned: Some(self.pinned.clone()),
+            build: self.build.as_ref().map(|(id, nvr)| ParentBuild { id: id.0, nvr: nvr.to_string() }),
+            foreign: self.foreign.clone(),
+            base: base == Some(reference),
+        }
+    }
 }
 
 /// The parents by the reference the Dockerfile uses.
@@ -61,6 +78,18 @@ pub enum ParentError {
         /// The digest found in the registry.
         digest: Digest,
     },
+    /// The site does not allow its registry.
+    #[error("the image {image} ({place}) may not be used: {line}")]
+    Registry {
+        /// The image.
+        image: String,
+        /// Dockerfile and line.
+        place: String,
+        /// The rule and what it says.
+        line: String,
+        /// What to do.
+        remedy: String,
+    },
     /// `koji_parent_build` names a build without an image to pull.
     #[error("koji_parent_build: {nvr} {problem}")]
     UnusableOverride {
@@ -80,12 +109,14 @@ impl Diagnose for ParentError {
             ParentError::NoBuildLabels { .. } => "parent-unlabelled",
             ParentError::NotABuild { .. } => "parent-not-in-koji",
             ParentError::OtherDigest { .. } => "parent-digest-differs",
+            ParentError::Registry { .. } => "registry-not-allowed",
             ParentError::UnusableOverride { .. } => "parent-override",
         }
     }
     fn hint(&self) -> Option<String> {
         Some(match self {
             ParentError::UnusableOverride { .. } => "name the NVR of a complete container build".into(),
+            ParentError::Registry { remedy, .. } => remedy.clone(),
             ParentError::OtherDigest { nvr, .. } => {
                 format!("the tag in FROM was moved by something else than this service; use a tag or digest of {nvr}")
             }
@@ -104,12 +135,18 @@ pub async fn resolve_parents(
     store: &Store,
     read: &BuildContext,
     params: &BuildContainerParams,
+    target: &str,
     arch: &Arch,
 ) -> Result<Parents, BoxedDiagnose> {
     let mut parents = Parents::new();
     let base_of_target = read.base_reference();
+    let policy = context.settings.policy.rules();
     for (reference, span) in read.plan.image_references() {
         let place = format!("{}:{}", read.dockerfile_name, span.first_line);
+        if let Some(refused) = policy.judge_reference(Some(target), &reference) {
+            let (line, remedy) = (refused.line(), refused.remedy);
+            return Err(ParentError::Registry { image: reference, place, line, remedy }.into());
+        }
         let wanted = match &params.koji_parent_build {
             Some(nvr) if Some(reference.as_str()) == base_of_target => pull_spec_of(context, nvr).await?,
             _ => reference.clone(),
@@ -128,18 +165,18 @@ pub async fn resolve_parents(
             .await?;
         let pinned = resolved.reference.to_string();
         let digests = [resolved.digest.clone(), image.manifest_digest.clone()];
-        let build = match koji_build_of(context, &image, &pinned, &place, &digests).await {
-            Ok(build) => Some(build),
-            Err(error) if context.settings.policy.allow_foreign_parents => {
+        let (build, foreign) = match koji_build_of(context, &image, &pinned, &place, &digests).await {
+            Ok(build) => (Some(build), None),
+            Err(error) if policy.foreign_parent(Some(target), &reference) != Decision::Refuse => {
                 context.log.step(&format!("parent {pinned} is allowed by the site although: {error}"));
-                None
+                (None, Some(error.to_string()))
             }
             Err(error) => return Err(error),
         };
         if let Some((_, nvr)) = &build {
             context.log.step(&format!("parent {reference} is {nvr} ({})", image.manifest_digest.short()));
         }
-        parents.insert(reference, Parent { pinned, image, build });
+        parents.insert(reference, Parent { pinned, image, build, foreign });
     }
     Ok(parents)
 }
