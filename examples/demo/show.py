@@ -37,6 +37,8 @@ def show(scene: Scene) -> None:
         acts.say("\n".join(body.splitlines()[:8]))
     with acts.act("5. Where every RPM came from"):
         _provenance(scene, done.task_id)
+    with acts.act("5. Why one package is there"):
+        _explain(scene, str(_nvr(scene, build)), "libc6")
     with acts.act("5. The same proof, from outside"):
         _verify(scene, reference)
     acts.say(f"build page: {scene.web_url}/buildinfo?buildID={build}")
@@ -90,13 +92,28 @@ def _provenance(scene: Scene, task_id: int) -> None:
         acts.say(f"… {len(lines) - shown} more lines")
 
 
+def _nvr(scene: Scene, build: int) -> object:
+    info = call(scene, "getBuild", build)
+    assert isinstance(info, dict)
+    return info["nvr"]
+
+
+def hub_options(scene: Scene) -> list[str]:
+    """How `verify` and `explain` find the hub: without login."""
+    return ["--hub", f"http://localhost:{scene.port('hub_http')}/kojihub", "--topurl", scene.top_url]
+
+
+def _explain(scene: Scene, nvr: str, package: str) -> None:
+    command = [str(worker.binary()), "explain", nvr, "--package", package, *hub_options(scene)]
+    acts.say(acts.run(command).rstrip())
+
+
 def _verify(scene: Scene, reference: str) -> None:
-    """`containerbuild verify` exits with 0 only when every RPM of the image is proven."""
-    hub = f"http://localhost:{scene.port('hub_http')}/kojihub"
-    store = scene.state / "verify-store"
-    command = [str(worker.binary()), "verify", reference, "--hub", hub, "--insecure-registry", scene.registry]
-    lines = acts.run([*command, "--store", str(store)]).splitlines()
-    acts.say("\n".join(lines[:3]))
+    """`containerbuild verify` exits with 0 only when RPMs, files and rules are all right."""
+    store = ["--store", str(scene.state / "verify-store"), "--insecure-registry", scene.registry]
+    policy = ["--config", str(scene.state / "policy.toml")]
+    lines = acts.run([str(worker.binary()), "verify", reference, *hub_options(scene), *policy, *store]).splitlines()
+    acts.say("\n".join(lines[:9]))
 
 
 def summary(scene: Scene) -> None:

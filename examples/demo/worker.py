@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -12,6 +13,8 @@ from .scene import BUILD_TAG, CONTENT_GENERATOR, REGISTRY_NAME, REPOSITORY, TARG
 
 CONFIG = """\
 # The worker of the demo. `containerbuild check-config FILE` explains every key.
+policy_file = "policy.toml"
+
 [hub]
 url = "{hub_url}"
 cert = "{ca}/{host}.pem"
@@ -48,6 +51,37 @@ sources = [
 name = "{content_generator}"
 """
 
+# What the demo's site demands of images besides the proof: see docs/POLICY.md. Every task reads it anew.
+POLICY = """\
+[[policy.signing_keys]]
+name = "demo-key"
+reason = "images hold what the demo distribution has signed"
+allowed = ["{key}"]
+
+[[policy.content_tags]]
+name = "demo-content"
+reason = "RPMs come from the tag that the repository is made of"
+allowed = ["{build_tag}"]
+
+[[policy.registries]]
+name = "ours"
+reason = "other registries move tags without telling us"
+allowed = ["{registry_name}"]
+
+[[policy.size]]
+name = "small"
+decision = "warn"
+reason = "large images are slow to pull"
+max_mb = 1000
+"""
+
+
+def policy(scene: Scene) -> str:
+    """The site's policy."""
+    assert scene.distribution
+    key = json.loads((scene.distribution / "distribution.json").read_text())["gpg_key_id"]
+    return POLICY.format(key=key, build_tag=BUILD_TAG, registry_name=REGISTRY_NAME)
+
 
 def binary() -> Path:
     """The program under test: CONTAINERBUILD, or what cargo built."""
@@ -77,6 +111,7 @@ def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
         )
         + settings
     )
+    (scene.state / "policy.toml").write_text(policy(scene))
     return config
 
 
