@@ -116,6 +116,12 @@ def test_explain_prints_it_for_a_build_and_for_an_image(scene, builds, tmp_path)
     assert code == 1 and "webserver-1.0-999 is not a complete build" in error
     code, _, error = tool(scene, tmp_path, "explain", nvr, "--hub", "http://127.0.0.1:1/kojihub")
     assert code == 2 and "127.0.0.1:1" in error
+    recorded = tmp_path / "recorded.json"
+    recorded.write_text(json.dumps(report_of(scene, nvr)))
+    code, from_file, error = tool(scene, tmp_path, "explain", str(recorded))
+    assert code == 0 and from_file == by_nvr, error
+    code, _, error = tool(scene, tmp_path, "explain", nvr)
+    assert code == 2 and "name it with --hub URL" in error
 
 
 def told(report):

@@ -26,7 +26,7 @@ pub struct Args {
     /// reference), or a recorded provenance.json.
     what: String,
     #[command(flatten)]
-    hub: OptionalHub,
+    hub: HubArgs,
     /// Architecture of the report.
     #[arg(long, default_value_t = Arch::host().to_string())]
     arch: String,
@@ -47,20 +47,11 @@ pub struct Args {
     insecure_registry: Vec<String>,
 }
 
-/// A recorded file needs no hub.
-#[derive(clap::Args)]
-struct OptionalHub {
-    #[command(flatten)]
-    hub: Option<HubArgs>,
-}
-
 /// Why there is nothing to explain.
 #[derive(Debug, thiserror::Error)]
 enum ExplainError {
     #[error("{0} is neither a file, nor a build (name-version-release), nor an image")]
     What(String),
-    #[error("a hub is needed for builds and images")]
-    NoHub,
     #[error("cannot read {path}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{path} is no provenance report")]
@@ -81,7 +72,7 @@ impl Diagnose for ExplainError {
     }
     fn kind(&self) -> &'static str {
         match self {
-            ExplainError::What(_) | ExplainError::NoHub => "usage",
+            ExplainError::What(_) => "usage",
             ExplainError::Read { .. } | ExplainError::Parse { .. } => "report-unreadable",
             ExplainError::NoBuild(_) => "no-such-build",
             ExplainError::Unlabelled(_) => "image-unlabelled",
@@ -91,7 +82,6 @@ impl Diagnose for ExplainError {
     }
     fn hint(&self) -> Option<String> {
         match self {
-            ExplainError::NoHub => Some("name it with --hub URL".into()),
             ExplainError::OtherImage { .. } | ExplainError::Unlabelled(_) => {
                 Some("`containerbuild verify IMAGE --hub URL` proves what is really in it".into())
             }
@@ -129,7 +119,7 @@ async fn run(args: &Args) -> Result<String, BoxedDiagnose> {
     let mut document =
         if Path::new(&args.what).is_file() { recorded(Path::new(&args.what))? } else { archived(args, &arch).await? };
     if let Some(since) = &args.since {
-        let hub = args.hub.hub.as_ref().ok_or(ExplainError::NoHub)?;
+        let hub = &args.hub;
         let build = complete_build(&hub.session().await?, since.parse().map_err(|_| ExplainError::What(since.clone()))?).await?;
         let earlier = hub.files()?.report(&build, &arch).await?;
         document.previous = Some(Difference::between(&earlier, &document));
@@ -148,7 +138,7 @@ fn recorded(path: &Path) -> Result<Provenance, ExplainError> {
 }
 
 async fn archived(args: &Args, arch: &Arch) -> Result<Provenance, BoxedDiagnose> {
-    let hub = args.hub.hub.as_ref().ok_or(ExplainError::NoHub)?;
+    let hub = &args.hub;
     let (session, files) = (hub.session().await?, hub.files()?);
     let is_image = args.what.contains([':', '/', '@']);
     if let (false, Ok(nvr)) = (is_image, args.what.parse::<Nvr>()) {

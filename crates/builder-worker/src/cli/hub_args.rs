@@ -13,7 +13,7 @@ use crate::provenance::KojiFiles;
 pub struct HubArgs {
     /// The hub's XML-RPC address, https://…/kojihub. Nothing but reading is done there, without login.
     #[arg(long, value_name = "URL")]
-    hub: String,
+    hub: Option<String>,
     /// Where the hub's files are served [default: the hub's address with kojifiles instead of kojihub].
     #[arg(long, value_name = "URL")]
     topurl: Option<String>,
@@ -22,20 +22,34 @@ pub struct HubArgs {
     ca: Option<PathBuf>,
 }
 
-/// A file of certificates cannot be read.
+/// The hub cannot be asked.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read the certificate authority {path}")]
-pub struct CaError {
-    path: PathBuf,
-    source: std::io::Error,
+pub enum HubArgsError {
+    /// None was named.
+    #[error("no hub is named")]
+    NoHub,
+    /// A file of certificates cannot be read.
+    #[error("cannot read the certificate authority {path}")]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
 }
 
-impl build_model::Diagnose for CaError {
+impl build_model::Diagnose for HubArgsError {
     fn blame(&self) -> build_model::Blame {
         build_model::Blame::Site
     }
     fn kind(&self) -> &'static str {
-        "certificate-authority"
+        match self {
+            HubArgsError::NoHub => "hub-not-named",
+            HubArgsError::Ca { .. } => "certificate-authority",
+        }
+    }
+    fn hint(&self) -> Option<String> {
+        matches!(self, HubArgsError::NoHub).then(|| "name it with --hub URL".into())
     }
 }
 
@@ -46,7 +60,7 @@ impl HubArgs {
     /// When the hub cannot be reached.
     pub async fn session(&self) -> Result<Session, BoxedDiagnose> {
         let hub = HubConfig {
-            url: self.hub.clone(),
+            url: self.url()?.to_owned(),
             credentials: Credentials::Anonymous,
             ca: self.ca.clone(),
             // A person waits: no minutes between tries.
@@ -61,17 +75,21 @@ impl HubArgs {
     /// When the certificate authority cannot be read.
     pub fn files(&self) -> Result<KojiFiles, BoxedDiagnose> {
         let ca = match &self.ca {
-            Some(path) => Some(std::fs::read(path).map_err(|source| CaError { path: path.clone(), source })?),
+            Some(path) => Some(std::fs::read(path).map_err(|source| HubArgsError::Ca { path: path.clone(), source })?),
             None => None,
         };
-        Ok(KojiFiles::new(&self.topurl(), ca.as_deref())?)
+        Ok(KojiFiles::new(&self.topurl()?, ca.as_deref())?)
     }
 
-    fn topurl(&self) -> String {
-        let hub = self.hub.trim_end_matches('/');
+    fn url(&self) -> Result<&str, HubArgsError> {
+        self.hub.as_deref().ok_or(HubArgsError::NoHub)
+    }
+
+    fn topurl(&self) -> Result<String, HubArgsError> {
+        let hub = self.url()?.trim_end_matches('/');
         let guessed =
             || hub.strip_suffix("kojihub").map_or_else(|| format!("{hub}/kojifiles"), |base| format!("{base}kojifiles"));
-        self.topurl.clone().unwrap_or_else(guessed)
+        Ok(self.topurl.clone().unwrap_or_else(guessed))
     }
 }
 
@@ -81,9 +99,12 @@ mod tests {
 
     #[test]
     fn the_files_are_beside_the_hub_unless_told_otherwise() {
-        let args = |hub: &str, topurl: Option<&str>| HubArgs { hub: hub.into(), topurl: topurl.map(Into::into), ca: None };
-        assert_eq!(args("https://koji.example.org/kojihub", None).topurl(), "https://koji.example.org/kojifiles");
-        assert_eq!(args("https://koji.example.org/kojihub/", None).topurl(), "https://koji.example.org/kojifiles");
-        assert_eq!(args("https://koji.example.org/kojihub", Some("https://files/")).topurl(), "https://files/");
+        let args = |hub: &str, topurl: Option<&str>| HubArgs { hub: Some(hub.into()), topurl: topurl.map(Into::into), ca: None };
+        assert_eq!(args("https://koji.example.org/kojihub", None).topurl().expect("a hub"), "https://koji.example.org/kojifiles");
+        assert_eq!(
+            args("https://koji.example.org/kojihub/", None).topurl().expect("a hub"),
+            "https://koji.example.org/kojifiles"
+        );
+        assert_eq!(args("https://koji.example.org/kojihub", Some("https://files/")).topurl().expect("a hub"), "https://files/");
     }
 }
