@@ -62,13 +62,16 @@ fn document() -> Provenance {
     provenance(&Report { why: &why, ..Report::of("web-1-1", "x86_64", &proof) })
 }
 
+/// Name, reason, instruction, who needs it, and the capability.
+type Case<'a> = (&'a str, Reason, Option<&'a str>, &'a [&'a str], Option<&'a str>);
+
 #[test]
 fn every_package_has_its_reason_and_its_instruction() {
     let document = document();
     let why = |name: &str| document.packages.iter().find(|p| p.name() == name).unwrap().why.clone().unwrap();
     let (first, second) =
         (Some("RUN dnf -y install web &&\\\n    dnf clean all"), Some("RUN dnf -y install '/usr/bin/extra-tool'"));
-    let cases: [(&str, Reason, Option<&str>, &[&str], Option<&str>); 9] = [
+    let cases: [Case<'_>; 9] = [
         ("base", Reason::Inherited, None, &["libweb", "web"], Some("base")),
         ("web", Reason::Requested, first, &[], None),
         ("libweb", Reason::Required, first, &["web"], Some("libweb(abi)")),
