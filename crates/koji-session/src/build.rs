@@ -122,21 +122,6 @@ pub struct User {
 /// Builds per request: one `multiCall` of the hub is one transaction.
 const BATCH: usize = 500;
 
-fn read_build(row: &Row<'_>) -> Result<Build, HubError> {
-    let state = row.int("state")?;
-    Ok(Build {
-        id: BuildId(row.int("id")?),
-        nvr: Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? },
-        state: BuildState::from_number(state).ok_or_else(|| row.wrong(format!("{state} is no build state")))?,
-        task_id: row.opt_int("task_id")?.map(TaskId),
-        owner_name: row.opt_string("owner_name")?,
-        cg_name: row.opt_string("cg_name")?,
-        source: row.opt_string("source")?,
-        completion_ts: row.opt_float("completion_ts")?,
-        extra: row.any("extra"),
-    })
-}
-
 impl Session {
     /// A build, `None` when there is none.
     ///
