@@ -40,7 +40,7 @@ def _fresh_state(state: Path) -> None:
 
 
 def up(scene: Scene, jobs: int = 2, settings: str = "") -> Scene:
-    """Set the whole scene and return it. `jobs` and `settings` are for the worker's configuration."""
+    """Set the whole scene and return it. `jobs` and `settings` (a policy) are for the worker."""
     _fresh_state(scene.state)
     check_ports(scene)
     with acts.act("1. A small RPM distribution, made from Debian packages"):

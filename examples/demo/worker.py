@@ -92,7 +92,7 @@ def binary() -> Path:
 
 
 def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
-    """The worker's TOML file; `settings` are sections besides the demo's."""
+    """The worker's TOML file; `settings` is the site's policy instead of the demo's."""
     config = scene.state / "worker.toml"
     config.write_text(
         CONFIG.format(
@@ -109,9 +109,8 @@ def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
             content_generator=CONTENT_GENERATOR,
             jobs=jobs,
         )
-        + settings
     )
-    (scene.state / "policy.toml").write_text(policy(scene))
+    (scene.state / "policy.toml").write_text(settings or policy(scene))
     return config
 
 
