@@ -27,10 +27,8 @@ _E2E = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_E2E)
 pytest_report_header = _E2E.pytest_report_header
 
-# Requests may name repositories on this machine: those of the adversary.
+# Besides the demo's, which lets requests name repositories on this machine: those of the adversary.
 SETTINGS = """\
-[policy]
-repo_url_hosts = ["127.0.0.1"]
 
 [policy.rpms]
 allowed_keys = ["{distribution}", "{site}"]
