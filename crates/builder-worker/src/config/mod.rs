@@ -354,7 +354,7 @@ mod tests {
         use image_layers::{Compression, ManifestFormat};
         let image = |own: &str| Settings::parse(Path::new("w.toml"), &format!("{GOOD}{own}")).expect("settings").image;
         let usual = image("");
-        assert_eq!((usual.format, usual.compression), (ManifestFormat::DockerV2s2, Compression::Gzip { level: 6 }));
+        assert_eq!((usual.format, usual.compression), (ManifestFormat::DockerV2s2, Compression::default()));
         let own = image("\n[image]\nformat = \"oci\"\ncompression = \"zstd:7\"\n");
         assert_eq!((own.format, own.compression), (ManifestFormat::Oci, Compression::Zstd { level: 7 }));
         let refused = message(&format!("{GOOD}\n[image]\ncompression = \"zstd\"\n"));
