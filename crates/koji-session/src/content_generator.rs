@@ -54,6 +54,16 @@ impl Session {
         }
     }
 
+    /// Cancels a build in progress (`cancelBuild`) and the task it belongs to, if that is still open. Allowed for the build's
+    /// owner, which is the user that reserved it. Whether it was cancelled.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn cancel_build(&self, build: BuildId) -> Result<bool, HubError> {
+        let answer = self.call("cancelBuild", vec![build.into()]).await?;
+        Ok(answer.as_bool().unwrap_or(false))
+    }
+
     /// Gives a reservation back (`CGRefundBuild`) as [`BuildState::Failed`] or [`BuildState::Canceled`]; the hub refuses
     /// other states. The NVR can then be used again.
     ///

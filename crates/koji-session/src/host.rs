@@ -76,6 +76,26 @@ pub struct Subtask {
     pub priority: Option<i64>,
 }
 
+const SUBTASK: &str = "host.subtask";
+
+impl Subtask {
+    /// The parameters of `host.subtask`.
+    fn arguments(&self) -> Vec<Value> {
+        let params = vec![self.method.as_str().into(), Value::Array(self.params.clone()), self.parent.into()];
+        let mut kwargs = vec![("label", Value::from(self.label.as_str()))];
+        if let Some(arch) = &self.arch {
+            kwargs.push(("arch", arch.as_str().into()));
+        }
+        if let Some(channel) = &self.channel {
+            kwargs.push(("channel", channel.as_str().into()));
+        }
+        if let Some(priority) = self.priority {
+            kwargs.push(("priority", priority.into()));
+        }
+        crate::with_kwargs(params, kwargs)
+    }
+}
+
 impl Session {
     /// This host's id.
     ///
@@ -131,18 +151,7 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub async fn get_host_tasks(&self) -> Result<Vec<HeldTask>, HubError> {
-        let answer = self.call("host.getHostTasks", vec![]).await?;
-        Row::new("host.getHostTasks", &answer)
-            .rows()?
-            .map(|row| {
-                Ok(HeldTask {
-                    id: TaskId(row.int("id")?),
-                    waiting: row.flag("waiting")?,
-                    weight: row.opt_float("weight")?.unwrap_or_default(),
-                    alert: row.flag("alert")?,
-                })
-            })
-            .collect()
+        held_tasks(&self.call("host.getHostTasks", vec![]).await?)
     }
 
     /// The tasks assigned to this host and waiting to be opened. The hub may run its scheduler during the call.
@@ -150,20 +159,7 @@ impl Session {
     /// # Errors
     /// As [`Session::call`]; hubs before 1.34 have no such method.
     pub async fn get_tasks(&self) -> Result<Vec<AssignedTask>, HubError> {
-        let answer = self.call("host.getTasks", vec![]).await?;
-        Row::new("host.getTasks", &answer)
-            .rows()?
-            .map(|row| {
-                Ok(AssignedTask {
-                    id: TaskId(row.int("id")?),
-                    state: TaskState::read(&row)?,
-                    method: row.string("method")?,
-                    arch: row.opt_string("arch")?.unwrap_or_default(),
-                    channel_id: row.opt_int("channel_id")?,
-                    host_id: row.opt_int("host_id")?,
-                })
-            })
-            .collect()
+        assigned_tasks("host.getTasks", &self.call("host.getTasks", vec![]).await?)
     }
 
     /// Takes a task. `None` when it is no longer ours to take (cancelled, or assigned elsewhere): no error.
@@ -228,24 +224,30 @@ impl Session {
     /// # Errors
     /// As [`Session::call`].
     pub async fn subtask(&self, subtask: &Subtask) -> Result<TaskId, HubError> {
-        const METHOD: &str = "host.subtask";
-        let params = vec![subtask.method.as_str().into(), Value::Array(subtask.params.clone()), subtask.parent.into()];
-        let mut kwargs = vec![("label", Value::from(subtask.label.as_str()))];
-        if let Some(arch) = &subtask.arch {
-            kwargs.push(("arch", arch.as_str().into()));
-        }
-        if let Some(channel) = &subtask.channel {
-            kwargs.push(("channel", channel.as_str().into()));
-        }
-        if let Some(priority) = subtask.priority {
-            kwargs.push(("priority", priority.into()));
-        }
-        let answer = match self.call_kw(METHOD, params.clone(), kwargs.clone()).await {
+        let answer = match self.call(SUBTASK, subtask.arguments()).await {
             // it exists now; asking again under the same label names it
-            Err(HubError::AnswerLost { .. }) => self.call_kw(METHOD, params, kwargs).await?,
+            Err(HubError::AnswerLost { .. }) => self.call(SUBTASK, subtask.arguments()).await?,
             other => other?,
         };
-        Ok(TaskId(Row::new(METHOD, &answer).number()?))
+        Ok(TaskId(Row::new(SUBTASK, &answer).number()?))
+    }
+
+    /// Makes several subtasks in one request, or finds those already made under their labels.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; the first subtask that is refused. The others exist then, and asking again finds them.
+    pub async fn subtasks(&self, subtasks: &[Subtask]) -> Result<Vec<TaskId>, HubError> {
+        let calls: Vec<_> = subtasks.iter().map(|subtask| (SUBTASK.to_owned(), subtask.arguments())).collect();
+        let outcomes = match self.multicall(calls.clone()).await {
+            // they exist now; asking again under the same labels names them
+            Err(HubError::AnswerLost { .. }) => self.multicall(calls).await?,
+            other => other?,
+        };
+        let id = |outcome: Result<Value, crate::Fault>| match outcome {
+            Ok(answer) => Row::new(SUBTASK, &answer).number().map(TaskId),
+            Err(fault) => Err(HubError::Fault(fault)),
+        };
+        outcomes.into_iter().map(id).collect()
     }
 
     /// Marks a task as waiting for these subtasks; its weight stops counting. An empty list means all subtasks.
@@ -301,6 +303,36 @@ impl Session {
             })
             .collect()
     }
+}
+
+pub(crate) fn held_tasks(answer: &Value) -> Result<Vec<HeldTask>, HubError> {
+    Row::new("host.getHostTasks", answer)
+        .rows()?
+        .map(|row| {
+            Ok(HeldTask {
+                id: TaskId(row.int("id")?),
+                waiting: row.flag("waiting")?,
+                weight: row.opt_float("weight")?.unwrap_or_default(),
+                alert: row.flag("alert")?,
+            })
+        })
+        .collect()
+}
+
+pub(crate) fn assigned_tasks(method: &'static str, answer: &Value) -> Result<Vec<AssignedTask>, HubError> {
+    Row::new(method, answer)
+        .rows()?
+        .map(|row| {
+            Ok(AssignedTask {
+                id: TaskId(row.int("id")?),
+                state: TaskState::read(&row)?,
+                method: row.string("method")?,
+                arch: row.opt_string("arch")?.unwrap_or_default(),
+                channel_id: row.opt_int("channel_id")?,
+                host_id: row.opt_int("host_id")?,
+            })
+        })
+        .collect()
 }
 
 fn ids_or_nil(ids: &[TaskId]) -> Value {

@@ -9,6 +9,7 @@ mod adler32;
 mod answer;
 mod build;
 mod call;
+mod check_in;
 mod config;
 mod content_generator;
 mod decode;
@@ -32,6 +33,7 @@ mod value;
 
 pub use adler32::Adler32;
 pub use build::{Archive, Build, BuildKey, BuildState, User};
+pub use check_in::{CheckIn, Dispatch, HostLoad, HostReport, LoadData, Offered};
 pub use config::{Credentials, HubConfig, RetryPolicy};
 pub use content_generator::Reservation;
 pub use decode::{CodecError, DecodeLimits, MethodCall, WireFault, decode_call, decode_response};

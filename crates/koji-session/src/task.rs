@@ -76,22 +76,15 @@ pub struct TaskInfo {
     pub request: Option<Vec<Value>>,
 }
 
-impl Session {
-    /// A task's row, with its decoded parameters when `request`. `None` when there is no such task.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn get_task_info(&self, task: TaskId, request: bool) -> Result<Option<TaskInfo>, HubError> {
-        const METHOD: &str = "getTaskInfo";
-        let answer = self.call_kw(METHOD, vec![task.into()], vec![("request", Value::Bool(request))]).await?;
-        let Some(row) = Row::new(METHOD, &answer).some() else { return Ok(None) };
+impl TaskInfo {
+    fn read(row: &Row<'_>) -> Result<Self, HubError> {
         let request = match row.member("request") {
             Some(Value::Array(params)) => Some(params.clone()),
             _ => None,
         };
-        Ok(Some(TaskInfo {
+        Ok(Self {
             id: TaskId(row.int("id")?),
-            state: TaskState::read(&row)?,
+            state: TaskState::read(row)?,
             method: row.string("method")?,
             owner: row.opt_int("owner")?,
             host_id: row.opt_int("host_id")?,
@@ -105,7 +98,39 @@ impl Session {
             start_ts: row.opt_float("start_ts")?,
             completion_ts: row.opt_float("completion_ts")?,
             request,
-        }))
+        })
+    }
+}
+
+impl Session {
+    /// A task's row, with its decoded parameters when `request`. `None` when there is no such task.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn get_task_info(&self, task: TaskId, request: bool) -> Result<Option<TaskInfo>, HubError> {
+        const METHOD: &str = "getTaskInfo";
+        let answer = self.call_kw(METHOD, vec![task.into()], vec![("request", Value::Bool(request))]).await?;
+        Row::new(METHOD, &answer).some().map(|row| TaskInfo::read(&row)).transpose()
+    }
+
+    /// The direct subtasks of a task with their decoded parameters, oldest first.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn get_task_children(&self, parent: TaskId) -> Result<Vec<TaskInfo>, HubError> {
+        const METHOD: &str = "getTaskChildren";
+        let answer = self.call_kw(METHOD, vec![parent.into()], vec![("request", Value::Bool(true))]).await?;
+        let mut children = Row::new(METHOD, &answer).rows()?.map(|row| TaskInfo::read(&row)).collect::<Result<Vec<_>, _>>()?;
+        children.sort_by_key(|child| child.id); // the hub promises no order
+        Ok(children)
+    }
+
+    /// Cancels the subtasks of a task, and theirs. Allowed for its owner, its host and administrators.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn cancel_task_children(&self, parent: TaskId) -> Result<(), HubError> {
+        self.call_unit("cancelTaskChildren", vec![parent.into()], vec![]).await
     }
 
     /// Cancels a task and its subtasks. Allowed for its owner, its host and administrators.
