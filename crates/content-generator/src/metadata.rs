@@ -251,6 +251,7 @@ fn entry(file: &OutputFile, kind: &str, buildroot: &Arch, arch: &str) -> Result<
     let mut map = Map::new();
     map.insert("buildroot_id".to_owned(), buildroot_id(buildroot).into());
     map.insert("filename".to_owned(), file.name.as_str().into());
+    insert_some(&mut map, "relpath", &file.dir);
     map.insert("filesize".to_owned(), file.size.into());
     map.insert("checksum_type".to_owned(), file.checksum.kind().into());
     map.insert("checksum".to_owned(), file.checksum.hex().into());

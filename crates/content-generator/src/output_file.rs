@@ -5,11 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::MetadataError;
 
-/// An uploaded file, lying directly in the upload directory.
+/// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputFile {
     /// Base name; unique in one import.
     pub name: String,
+    /// Directory it lies in, below the import's own (`relpath` of the document); `None` for that one itself. The image of an
+    /// architecture lies in the output directory of the task that built it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
     /// Bytes.
     pub size: u64,
     /// Checksum of the content.
@@ -62,6 +66,9 @@ impl OutputFile {
         if self.name == "metadata.json" {
             return Err(bad("this name is the metadata's own"));
         }
+        if self.dir.as_ref().is_some_and(|dir| !dir.split('/').all(is_plain_name)) {
+            return Err(bad("its directory is not a path below the import's"));
+        }
         let length = match self.checksum {
             Checksum::Md5(_) => 32,
             Checksum::Sha256(_) => 64,
@@ -77,6 +84,11 @@ impl OutputFile {
     }
 }
 
+/// Whether a part of a path leads nowhere but down.
+fn is_plain_name(part: &str) -> bool {
+    !matches!(part, "" | "." | "..") && !part.chars().any(char::is_control)
+}
+
 /// Whether `text` is exactly `length` lower-case hex digits, the only form the hub compares equal.
 pub(crate) fn is_lower_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
@@ -87,7 +99,7 @@ mod tests {
     use super::*;
 
     fn file(name: &str, hex: String) -> OutputFile {
-        OutputFile { name: name.to_owned(), size: 1, checksum: Checksum::Sha256(hex) }
+        OutputFile { name: name.to_owned(), dir: None, size: 1, checksum: Checksum::Sha256(hex) }
     }
 
     #[test]
@@ -95,6 +107,15 @@ mod tests {
         assert!(file("x86_64.log", "a".repeat(64)).check().is_ok());
         for name in ["", ".", "..", "../x.log", "a/b.log", "a\nb.log", "metadata.json"] {
             assert!(matches!(file(name, "a".repeat(64)).check(), Err(MetadataError::FileName { .. })), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn directories_lead_down_from_the_imports_own() {
+        let in_dir = |dir: &str| OutputFile { dir: Some(dir.to_owned()), ..file("x.log", "a".repeat(64)) }.check();
+        assert!(in_dir("tasks/17/10017").is_ok());
+        for dir in ["", "/tasks", "tasks/", "tasks//1", "../other", "tasks/./1", "a\nb"] {
+            assert!(in_dir(dir).is_err(), "{dir:?}");
         }
     }
 

@@ -61,21 +61,7 @@ impl Registry {
     ) -> Result<LocalImage, RegistryError> {
         let target = self.target(reference)?;
         let endpoint = self.endpoint(&target)?;
-        let stored = |source| RegistryError::Store { target: target.to_string(), source };
-        let fetched = self.manifest_for(&endpoint, &target, arch, store).await?;
-        let Document::Image(manifest, media_type) = &fetched.document else {
-            return Err(nested(&target));
-        };
-        progress(PullEvent::Manifest { digest: fetched.digest.clone() });
-        store.put_blob(&fetched.bytes).map_err(stored)?;
-        let config = (!store.has_blob(&manifest.config.digest)).then(|| store.expect_blob(&manifest.config.digest));
-        let config = config.into_iter().map(|expected| (manifest.config.clone(), expected)).collect();
-        self.bring(&endpoint, &target, store, config, &|_| {}).await?;
-        let image = LocalImage::load(store, &fetched.digest, media_type)
-            .map_err(|source| RegistryError::Image { target: target.to_string(), source })?;
-        if let Some(found) = other_platform(&image.config, arch) {
-            return Err(RegistryError::WrongPlatform { target: target.to_string(), arch: arch.clone(), found });
-        }
+        let image = self.description(&endpoint, &target, arch, store, progress).await?;
         // The empty layer occurs several times in many images.
         let missing: BTreeMap<_, _> = image.missing_blobs(store).into_iter().map(|layer| (&layer.digest, layer)).collect();
         let missing: Vec<_> = missing.into_values().cloned().collect();
@@ -88,6 +74,47 @@ impl Registry {
         }
         self.remember_origin(&target, image.layers().iter().map(|layer| &layer.digest));
         Ok(image)
+    }
+
+    /// Pulls manifest and config of what `reference` names for `arch`, and none of its layers.
+    ///
+    /// # Errors
+    /// As [`Registry::pull`].
+    pub async fn pull_description(
+        &self,
+        reference: &ImageReference,
+        arch: &Arch,
+        store: &Store,
+    ) -> Result<LocalImage, RegistryError> {
+        let target = self.target(reference)?;
+        let endpoint = self.endpoint(&target)?;
+        self.description(&endpoint, &target, arch, store, &|_| {}).await
+    }
+
+    /// Manifest and config into the store; the image's layers need not be there.
+    async fn description(
+        &self,
+        endpoint: &Endpoint,
+        target: &Target,
+        arch: &Arch,
+        store: &Store,
+        progress: &(dyn Fn(PullEvent) + Sync),
+    ) -> Result<LocalImage, RegistryError> {
+        let fetched = self.manifest_for(endpoint, target, arch, store).await?;
+        let Document::Image(manifest, media_type) = &fetched.document else {
+            return Err(nested(target));
+        };
+        progress(PullEvent::Manifest { digest: fetched.digest.clone() });
+        store.put_blob(&fetched.bytes).map_err(|source| RegistryError::Store { target: target.to_string(), source })?;
+        let config = (!store.has_blob(&manifest.config.digest)).then(|| store.expect_blob(&manifest.config.digest));
+        let config = config.into_iter().map(|expected| (manifest.config.clone(), expected)).collect();
+        self.bring(endpoint, target, store, config, &|_| {}).await?;
+        let image = LocalImage::load(store, &fetched.digest, media_type)
+            .map_err(|source| RegistryError::Image { target: target.to_string(), source })?;
+        match other_platform(&image.config, arch) {
+            None => Ok(image),
+            Some(found) => Err(RegistryError::WrongPlatform { target: target.to_string(), arch: arch.clone(), found }),
+        }
     }
 
     /// The manifest for `arch`, through the index if there is one.

@@ -25,6 +25,8 @@ const PARALLEL: usize = 3;
 pub struct PushedImage {
     /// Digest of the manifest or index, as the registry confirms it.
     pub digest: Digest,
+    /// Its media type.
+    pub media_type: String,
     /// `registry/repository@digest` first, then one `registry/repository:tag` for each tag.
     pub pull_specs: Vec<String>,
 }
@@ -127,7 +129,7 @@ impl Registry {
             progress(PushEvent::Tag { tag: tag.clone() });
             pull_specs.push(format!("{}:{tag}", target.name.name()));
         }
-        Ok(PushedImage { digest: digest.clone(), pull_specs })
+        Ok(PushedImage { digest: digest.clone(), media_type: media_type.to_owned(), pull_specs })
     }
 
     /// Sends the manifest to the place `target` names and checks what is there afterwards.

@@ -17,7 +17,7 @@ pub fn digest(n: u8) -> Digest {
 }
 
 pub fn file(name: &str, n: u8) -> OutputFile {
-    OutputFile { name: name.into(), size: 1000 + u64::from(n), checksum: Checksum::Sha256(digest(n).hex().into()) }
+    OutputFile { name: name.into(), dir: None, size: 1000 + u64::from(n), checksum: Checksum::Sha256(digest(n).hex().into()) }
 }
 
 pub fn rpm(nvra: &str, epoch: Option<u32>) -> RpmComponent {
