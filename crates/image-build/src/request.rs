@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use build_model::Arch;
 use dockerfile::{BuildPlan, IgnoreRules};
 use image_layers::{Compression, FileDigestAlgorithm, LocalImage, ManifestFormat, Store};
 
@@ -11,9 +12,11 @@ use crate::hooks::{ImageSource, LayerFollower, RunHooks};
 use crate::progress::Progress;
 use crate::sandbox::SandboxOptions;
 
-/// One build of one Dockerfile for this machine's architecture.
+/// One build of one Dockerfile for one architecture.
 #[derive(Clone)]
 pub struct BuildRequest<'a> {
+    /// Architecture of the image; its programs must run on this kernel, by themselves or through an emulator.
+    pub arch: &'a Arch,
     /// What to do.
     pub plan: &'a BuildPlan,
     /// Directory that COPY and ADD read from.

@@ -99,6 +99,7 @@ pub(super) const TOP: &[Key] = &[
 const PLATFORMS: &[Key] = &[
     key("only", Shape::Arches, Fate::Kept, "Architectures to build for; all of the build tag's when empty."),
     key("not", Shape::Arches, Fate::Kept, "Architectures not to build for."),
+    key("optional", Shape::Arches, Fate::Kept, "Architectures the image may lack: when one fails, the others are imported."),
 ];
 
 const AUTOREBUILD: &[Key] = &[

@@ -33,6 +33,8 @@ pub struct Platforms {
     pub only: Vec<Arch>,
     /// Not these.
     pub not: Vec<Arch>,
+    /// When one of these fails, the others are imported without it.
+    pub optional: Vec<Arch>,
 }
 
 /// `autorebuild`: kept for whoever rebuilds images; nothing does yet.
@@ -90,7 +92,11 @@ impl ContainerYaml {
     fn of(entries: &[Entry], warnings: Vec<Remark>) -> Self {
         let platforms = table(entries, "platforms").unwrap_or_default();
         Self {
-            platforms: Platforms { only: arches(platforms, "only"), not: arches(platforms, "not") },
+            platforms: Platforms {
+                only: arches(platforms, "only"),
+                not: arches(platforms, "not"),
+                optional: arches(platforms, "optional"),
+            },
             // `filter_map` and `ok` drop nothing here: the check has seen every tag and arch.
             tags: texts(entries, "tags").map(|tags| tags.into_iter().filter_map(|t| ImageTag::new(t).ok()).collect()),
             buildtime_limit: whole(entries, "buildtime_limit").filter(|seconds| *seconds > 0),

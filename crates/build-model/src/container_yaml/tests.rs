@@ -30,7 +30,10 @@ fn what_is_kept_is_read() {
         "---\n# which arches\nplatforms:\n  only: [x86_64, aarch64]\n  not: s390x\ntags:\n- latest\n- \"1.0\"\n\
          buildtime_limit: 3600\nset_release_env: IMAGE_RELEASE\nversion: 1\n",
     );
-    assert_eq!(settings.platforms, Platforms { only: arches(&["x86_64", "aarch64"]), not: arches(&["s390x"]) });
+    assert_eq!(
+        settings.platforms,
+        Platforms { only: arches(&["x86_64", "aarch64"]), not: arches(&["s390x"]), optional: Vec::new() }
+    );
     assert_eq!(settings.tags.unwrap_or_default().iter().map(ImageTag::as_str).collect::<Vec<_>>(), ["latest", "1.0"]);
     assert_eq!((settings.buildtime_limit, settings.set_release_env.as_deref()), (Some(3600), Some("IMAGE_RELEASE")));
     assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);

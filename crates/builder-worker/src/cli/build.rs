@@ -150,6 +150,7 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
     let ahead = UploadAhead::to(&args.push, &registry)?;
     let labels: BTreeMap<String, String> = args.label.iter().cloned().collect();
     let request = GatedBuild {
+        arch: &arch,
         context: &context,
         root: &args.context,
         store: &store,

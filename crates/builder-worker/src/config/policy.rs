@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use build_model::Arch;
 use rpm_provenance::ReleasePolicy;
 use rpm_provenance::files::FilePolicy;
 use rpm_provenance::policy::{
@@ -24,6 +25,10 @@ struct PolicyFile {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PolicySettings {
+    /// Architectures whose failure does not fail a build (container.yaml can name more).
+    pub optional_arches: Vec<Arch>,
+    /// RPMs that may have other versions on other architectures of one build.
+    pub rpm_versions_may_differ: Vec<String>,
     /// Hosts that `.repo` files of a request may come from and point to; none by default.
     pub repo_url_hosts: Vec<String>,
     /// Keys that RPMs must be signed with.
@@ -51,6 +56,8 @@ pub struct PolicySettings {
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
+            optional_arches: Vec::new(),
+            rpm_versions_may_differ: Vec::new(),
             repo_url_hosts: Vec::new(),
             signing_keys: Vec::new(),
             content_tags: Vec::new(),

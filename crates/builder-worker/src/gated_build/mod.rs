@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use build_model::{Blame, BoxedDiagnose, Diagnose};
+use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use image_build::netns::IsolatedNetwork;
 use image_build::{
     BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Limits, Progress, ProgressEvent, RunHooks, SandboxNetwork,
@@ -52,6 +52,8 @@ pub enum Reach {
 
 /// One build.
 pub struct GatedBuild<'a> {
+    /// Architecture of the image.
+    pub arch: &'a Arch,
     /// The Dockerfile and its plan.
     pub context: &'a BuildContext,
     /// Directory COPY and ADD read from.
@@ -236,6 +238,7 @@ fn engine_request<'a>(
     cache_salt: &'a str,
 ) -> BuildRequest<'a> {
     BuildRequest {
+        arch: build.arch,
         plan: &build.context.plan,
         context: build.root,
         ignore: build.context.ignore.clone(),

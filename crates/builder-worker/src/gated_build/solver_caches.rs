@@ -85,7 +85,7 @@ fn make(
         text.push_str(&format!("RUN [\"{tool}\", \"-y\", \"makecache\"]\n"));
     }
     let file = dockerfile::parse(text.as_bytes(), "caches")?;
-    let options = PlanOptions { target: None, build_args: BTreeMap::new(), platform: platform(&build_model::Arch::host()) };
+    let options = PlanOptions { target: None, build_args: BTreeMap::new(), platform: platform(build.arch) };
     let plan = dockerfile::plan(&file, &options)?;
     let mut sandbox = sandbox.clone();
     sandbox.injected.push(InjectedMount {
@@ -95,6 +95,7 @@ fn make(
     });
     gate.set_step(Some(BuildStep { line: 0, instruction: format!("(caches of {})", names(base)) }));
     let made = image_build::build(&BuildRequest {
+        arch: build.arch,
         plan: &plan,
         context: &context,
         ignore: None,

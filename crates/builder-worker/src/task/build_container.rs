@@ -1,157 +1,274 @@
-//! The handler of `buildContainer(src, target, opts)`: the list of steps one build goes through (design §4).
+//! The handler of `buildContainer(src, target, opts)`: the coordinator of one build (design §4).
+//!
+//! It decides everything once (`PinnedBuild`), has every architecture built by a `createContainer` task on a host of that
+//! architecture, and makes one Koji build of the results. While they are built nothing of it runs: its process ends with
+//! [`Handled::Waiting`] and is started again when the hub says that a subtask has ended. A build for the coordinator's own
+//! architecture alone needs nobody else and is done here (docs/adr/0008-coordinator-and-arch-tasks.md).
 //!
 //! Steps take what the steps before returned, so the order is checked by the compiler. Nothing is undone here: what a
 //! failed build leaves at the hub is in the journal and is given back by `worker/settle.rs`.
 
 use std::collections::BTreeMap;
 
-use build_model::{
-    Blame, BoxedDiagnose, BuildContainerParams, BuildContainerResult, Diagnose, ImageLabels, ImageTagSet, TargetName,
-};
+use build_model::{Arch, BoxedDiagnose, BuildContainerParams, BuildContainerResult, ImageLabels, ImageTagSet, Nvr, TargetName};
 use image_layers::Store;
-use koji_session::Value;
+use koji_session::{Build, TaskInfo, Value};
 use registry::Registry;
 
-use super::run::TaskContext;
-use super::steps::{self, Claim};
-use crate::build_context::{platform, read_build_context};
+use super::arch_result::ArchResult;
+use super::create_container::arch_tag;
+use super::one_arch::{self, Destination, plan_for};
+use super::pinned_build::{PinnedArch, PinnedBuild};
+use super::run::{BadTask, TaskContext};
+use super::steps::{self, Claim, Collected, Held};
+use crate::worker::Reserved;
 
-/// The task's request is not what the hub plugin makes.
-#[derive(Debug, thiserror::Error)]
-#[error("the task's request is not (src, target, opts): {0}")]
-pub struct BadRequest(&'static str);
+/// How far the build has got.
+pub enum Handled {
+    /// It is done.
+    Done(BuildContainerResult),
+    /// Its subtasks are under way.
+    Waiting,
+}
 
-impl Diagnose for BadRequest {
-    fn blame(&self) -> Blame {
-        Blame::Packager
-    }
-    fn kind(&self) -> &'static str {
-        "task-request"
-    }
+/// A build that is decided, with what the deciding left on this host.
+struct Prepared {
+    pinned: PinnedBuild,
+    reserved: Option<Reserved>,
+    fetched: steps::Fetched,
+    settings: steps::RepositorySettings,
+    time: steps::BuildTime,
+}
+
+/// The request and the clients every step of the coordinator uses.
+struct Coordinator<'a, 'b> {
+    context: &'a mut TaskContext<'b>,
+    registry: Registry,
+    store: Store,
+    params: BuildContainerParams,
 }
 
 /// Builds one container image and imports it.
 ///
 /// # Errors
 /// Of the step that failed; its blame says whose move it is.
-pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResult, BoxedDiagnose> {
-    let start_time = steps::now();
-    let began = tokio::time::Instant::now();
-    let info = context.session.get_task_info(context.task, true).await?.ok_or(BadRequest("the hub does not know the task"))?;
+pub async fn handle(context: &mut TaskContext<'_>) -> Result<Handled, BoxedDiagnose> {
+    let info = context.session.get_task_info(context.task, true).await?.ok_or(BadTask("the hub does not know the task"))?;
     let (src, target_name, params) = parse_request(info.request.as_deref().unwrap_or_default())?;
-    context.log.step(&format!("task {}: {src} for {target_name}", context.task));
-
-    let target = steps::resolve_target(context, &target_name, &params, info.owner).await?;
-    let fetched = steps::fetch_source(context, &src, &params, info.owner).await?;
-    let mut settings = steps::read_container_yaml(context, &fetched.tree.root, &target.arches)?;
-    let time = steps::BuildTime::new(began, settings.buildtime_limit());
-    let arch = steps::arch_built_here(&settings.arches)?;
-    let dockerfile = dist_git::find_dockerfile(&fetched.tree.root)?;
-    let options = dockerfile::PlanOptions { target: None, build_args: BTreeMap::new(), platform: platform(&arch) };
-    let mut read = read_build_context(&fetched.tree.root, &dockerfile, &options)?;
-    for warning in &read.plan.warnings {
-        context.log.step(&format!("{}:{}: warning: {}", read.dockerfile_name, warning.span.first_line, warning.message));
-    }
     let store = Store::open(&context.settings.store_dir())?;
     let registry = Registry::new(context.settings.registry.client_config())?;
-    let parents = time.within(steps::resolve_parents(context, &registry, &store, &read, &params, &target_name.0, &arch)).await?;
-    let named = steps::name_build(&read, &parents, &params)?;
-
-    let reserved = if params.scratch {
-        None
-    } else {
-        match steps::reserve_build(context, &target, &named).await? {
-            Claim::Reserved(reserved) => Some(reserved),
-            Claim::AlreadyImported(build) => {
-                let result = steps::finish_imported(context, &registry, &target, *build).await?;
-                return Ok(BuildContainerResult { user_warnings: settings.warnings, ..result });
+    let mut coordinator = Coordinator { context, registry, store, params };
+    let mut generation = 0;
+    if let Some(earlier) = steps::earlier_run(coordinator.context).await? {
+        match steps::held_reservation(coordinator.context, &earlier.pinned).await? {
+            Held::Yes(reserved) => return coordinator.have_built(&earlier.pinned, earlier.generation, reserved).await,
+            Held::AlreadyImported(build) => {
+                return coordinator.finish_imported(&earlier.pinned.dest_tag, build, earlier.pinned.warnings).await;
+            }
+            Held::Lost(why) => {
+                coordinator.context.log.step(&format!("beginning anew: {why}"));
+                // What they build would carry a release that is not to be had any more.
+                coordinator.context.session.cancel_task_children(coordinator.context.task).await?;
+                generation = earlier.generation + 1;
             }
         }
+    } else {
+        coordinator.context.log.step(&format!("task {}: {src} for {target_name}", info.id));
+    }
+    let prepared = match coordinator.prepare(&info, &src, &target_name).await? {
+        Decided::Build(prepared) => prepared,
+        Decided::AlreadyImported(target, build, warnings) => {
+            return coordinator.finish_imported(&target.target.dest_tag_name, build, warnings).await;
+        }
     };
-    let release = reserved.as_ref().map_or_else(|| format!("scratch.{}", context.task), |r| r.nvr.release.clone());
-    let floating = settings.floating_tags(&named.labels.version);
-    let tags = image_tags(context, &target_name, &params, &named.labels, &release, floating.as_deref())?;
-    settings.set_release_env(&mut read.plan, &release);
+    let own = coordinator.context.settings.worker.arch();
+    if generation == 0 && matches!(prepared.pinned.arches.as_slice(), [only] if only.arch == own) {
+        coordinator.build_here(*prepared, &own).await
+    } else {
+        coordinator.have_built(&prepared.pinned, generation, prepared.reserved).await
+    }
+}
 
-    let mut content = time.within(steps::pin_content(context, &target, &arch)).await?;
-    content.sources.extend(time.within(steps::repo_url_sources(context, &params.yum_repourls, &arch)).await?);
-    let mut labels = automatic_labels(&named.labels, &release, &arch, &fetched);
-    let base = read.base_reference().and_then(|reference| parents.get(reference));
-    let inherited = base.map(|parent| parent.image.config.config.labels.clone()).unwrap_or_default();
-    steps::add_site_labels(&context.settings.labels, &named.own, &inherited, &mut labels)?;
-    let about = steps::AboutBuild {
-        nvr: format!("{}-{}-{release}", named.labels.component, named.labels.version),
-        component: named.labels.component.clone(),
-        target: target_name.0.clone(),
-        dest_tag: target.target.dest_tag_name.clone(),
-        source: fetched.source.to_string(),
-        parents: parents.iter().map(|(name, parent)| parent.report(name, read.base_reference())).collect(),
-    };
-    let build = steps::build_arch(context, &store, &arch, &fetched, &read, &parents, &content, &labels, &about, time.cancel());
-    let built = time.within(build).await?;
-    steps::archive_logs(context, &built.reports).await?;
-    settings.warnings.extend(built.warnings.iter().cloned());
+/// The outcome of preparing.
+enum Decided {
+    Build(Box<Prepared>),
+    /// This very task imported the build before it was run again.
+    AlreadyImported(Box<steps::ResolvedTarget>, Box<Build>, Vec<String>),
+}
 
-    let pushed = steps::push_image(context, &registry, &store, &built, &named.labels.name, &tags).await?;
-    let mut repositories = pushed.image.pull_specs.clone();
-    let Some(reserved) = reserved else {
-        let result = BuildContainerResult::scratch(repositories);
-        return Ok(BuildContainerResult { user_warnings: settings.warnings, ..result });
-    };
-    let request = steps::ImportRequest {
-        target: &target,
-        params: &params,
-        fetched: &fetched,
-        parents: &parents,
-        base: read.base_reference(),
-        content: &content,
-        built: &built,
-        pushed: &pushed,
-        tags: &tags,
-        reserved: &reserved,
-        start_time,
-    };
-    let build = steps::import_build(context, &store, &request).await?;
-    steps::tag_build(context, &target, build).await?;
-    repositories.extend(steps::move_floating_tags(context, &registry, &pushed, &tags).await?);
-    let result = BuildContainerResult::imported(repositories, build);
-    Ok(BuildContainerResult { user_warnings: settings.warnings, ..result })
+impl Coordinator<'_, '_> {
+    /// Decides everything about the build and reserves its name.
+    async fn prepare(&mut self, info: &TaskInfo, src: &str, target_name: &TargetName) -> Result<Decided, BoxedDiagnose> {
+        let (start_time, began) = (steps::now(), tokio::time::Instant::now());
+        let (context, params) = (&mut *self.context, &self.params);
+        let target = steps::resolve_target(context, target_name, params, info.owner).await?;
+        let request = steps::SourceRequest { git_branch: &params.git_branch, scratch: params.scratch, owner: info.owner };
+        let fetched = steps::fetch_source(context, src, &request).await?;
+        let settings = steps::read_container_yaml(context, &fetched.tree.root, &target.arches)?;
+        let time = steps::BuildTime::new(began, settings.buildtime_limit());
+        let mut plans = Vec::new();
+        for arch in &settings.arches {
+            let optional = settings.is_optional(arch) || context.settings.policy.optional_arches.contains(arch);
+            plans.push((PinnedArch { arch: arch.clone(), optional }, plan_for(arch, &fetched)?));
+        }
+        if let Some((_, read)) = plans.first() {
+            for warning in &read.plan.warnings {
+                let place = format!("{}:{}", read.dockerfile_name, warning.span.first_line);
+                context.log.step(&format!("{place}: warning: {}", warning.message));
+            }
+        }
+        let parents =
+            time.within(steps::pin_parents(context, &self.registry, &self.store, &plans, params, &target_name.0)).await?;
+        let named = steps::name_build(&plans, &parents, params)?;
+        let reserved = if params.scratch {
+            None
+        } else {
+            match steps::reserve_build(context, &target, &named).await? {
+                Claim::Reserved(reserved) => Some(reserved),
+                Claim::AlreadyImported(build) => {
+                    return Ok(Decided::AlreadyImported(Box::new(target), build, settings.warnings));
+                }
+            }
+        };
+        let labels = &named.labels;
+        let release = reserved.as_ref().map_or_else(|| format!("scratch.{}", context.task), |r| r.nvr.release.clone());
+        let floating = settings.floating_tags(&labels.version);
+        let unique = context.task.to_string();
+        let floating = floating.as_deref();
+        let tags = ImageTagSet::new(params.kind(), &target_name.0, &unique, &labels.version, &release, floating)?;
+        for arch in &settings.arches {
+            arch_tag(&tags.unique, arch)?; // too long a name is known before anything is built
+        }
+        let mut content = time.within(steps::pin_content(context, &target, &settings.arches)).await?;
+        time.within(steps::add_repo_urls(context, &params.yum_repourls, &mut content.sources)).await?;
+        let base = plans.first().and_then(|(_, read)| read.base_reference()).map(str::to_owned);
+        let described = base.as_ref().and_then(|name| settings.arches.iter().find_map(|a| parents.description(a, name)));
+        let inherited = described.map(|image| image.config.config.labels.clone()).unwrap_or_default();
+        let mut set = automatic_labels(labels, &release, &fetched);
+        steps::add_site_labels(&context.settings.labels, &named.own, &inherited, &mut set)?;
+        let pinned = PinnedBuild {
+            source: fetched.source.to_string(),
+            git_branch: params.git_branch.clone(),
+            target: target.target.name.clone(),
+            dest_tag: target.target.dest_tag_name.clone(),
+            event: target.event,
+            owner: target.owner.clone(),
+            owner_id: info.owner,
+            scratch: params.scratch,
+            nvr: Nvr { name: labels.component.clone(), version: labels.version.clone(), release },
+            build_id: reserved.as_ref().map(|r| r.build_id),
+            repository: labels.name.clone(),
+            arches: plans.iter().map(|(arch, _)| arch.clone()).collect(),
+            parents: parents.parents,
+            base,
+            content: content.sources,
+            koji_repos: content.koji_repos,
+            labels: set,
+            tags,
+            start_time,
+            warnings: settings.warnings.clone(),
+        };
+        Ok(Decided::Build(Box::new(Prepared { pinned, reserved, fetched, settings, time })))
+    }
+
+    /// The build of the host's own architecture alone.
+    async fn build_here(&self, prepared: Prepared, arch: &Arch) -> Result<Handled, BoxedDiagnose> {
+        let Prepared { pinned, reserved, fetched, settings, time } = &prepared;
+        let dir = reserved.as_ref().map(|reserved| steps::upload_dir(self.context, reserved));
+        let fixed: Vec<_> = std::iter::once(&pinned.tags.unique).chain(&pinned.tags.primary).cloned().collect();
+        let destination = Destination { tags: &fixed, archive_dir: dir.as_deref() };
+        let (context, registry, store) = (&*self.context, &self.registry, &self.store);
+        let (mut result, reports) =
+            one_arch::build(context, registry, store, pinned, arch, fetched, settings, time, &destination).await?;
+        // The reports in the task's output stay there; the build gets copies, like those of the logs.
+        result.logs.clear();
+        self.finish(pinned, vec![result], &reports, reserved.as_ref(), dir.as_deref()).await.map(Handled::Done)
+    }
+
+    /// The build of other architectures, by subtasks.
+    async fn have_built(
+        &self,
+        pinned: &PinnedBuild,
+        generation: u32,
+        reserved: Option<Reserved>,
+    ) -> Result<Handled, BoxedDiagnose> {
+        let tasks = steps::request_arches(self.context, pinned, generation).await?;
+        match steps::collect_arches(self.context, pinned, &tasks).await? {
+            Collected::Waiting => {
+                let list: Vec<_> = tasks.iter().map(|(arch, task)| format!("{arch} (task {task})")).collect();
+                self.context.log.step(&format!("waiting for {}", list.join(", ")));
+                Ok(Handled::Waiting)
+            }
+            Collected::Results(results, remarks) => {
+                let dir = reserved.as_ref().map(|reserved| steps::upload_dir(self.context, reserved));
+                let mut done = self.finish(pinned, results, &[], reserved.as_ref(), dir.as_deref()).await?;
+                done.user_warnings.extend(remarks);
+                Ok(Handled::Done(done))
+            }
+        }
+    }
+
+    /// From the images of all architectures to one Koji build. `upload_dir` goes with the reservation.
+    async fn finish(
+        &self,
+        pinned: &PinnedBuild,
+        results: Vec<ArchResult>,
+        reports: &[(String, String)],
+        reserved: Option<&Reserved>,
+        upload_dir: Option<&str>,
+    ) -> Result<BuildContainerResult, BoxedDiagnose> {
+        let (context, registry) = (&*self.context, &self.registry);
+        steps::compare_arches(&results, &context.settings.policy.rpm_versions_may_differ)?;
+        let published = steps::publish_index(context, registry, pinned, &results).await?;
+        let mut repositories = published.pull_specs.clone();
+        let mut user_warnings = pinned.warnings.clone();
+        user_warnings.extend(results.iter().flat_map(|r| r.warnings.iter().cloned()));
+        let (Some(reserved), Some(upload_dir)) = (reserved, upload_dir) else {
+            return Ok(BuildContainerResult { user_warnings, ..BuildContainerResult::scratch(repositories) });
+        };
+        let request = steps::ImportRequest {
+            pinned,
+            params: &self.params,
+            results: &results,
+            published: &published,
+            reports,
+            reserved,
+            upload_dir,
+        };
+        let build = steps::import_build(context, &request).await?;
+        steps::tag_build(context, &pinned.dest_tag, build).await?;
+        repositories.extend(steps::move_floating_tags(context, registry, pinned, &published).await?);
+        Ok(BuildContainerResult { user_warnings, ..BuildContainerResult::imported(repositories, build) })
+    }
+
+    async fn finish_imported(
+        &self,
+        tag: &build_model::KojiTag,
+        build: Box<Build>,
+        user_warnings: Vec<String>,
+    ) -> Result<Handled, BoxedDiagnose> {
+        let result = steps::finish_imported(self.context, &self.registry, tag, *build).await?;
+        Ok(Handled::Done(BuildContainerResult { user_warnings, ..result }))
+    }
 }
 
 /// `[src, target, opts]`, checked again: a task can also be made by `koji make-task`.
 fn parse_request(request: &[Value]) -> Result<(String, TargetName, BuildContainerParams), BoxedDiagnose> {
-    let [src, target, rest @ ..] = request else { return Err(BadRequest("fewer than two arguments").into()) };
-    let src = src.as_str().ok_or(BadRequest("src is not a string"))?;
-    let target = target.as_str().ok_or(BadRequest("target is not a string"))?;
+    let [src, target, rest @ ..] = request else { return Err(BadTask("fewer than two arguments").into()) };
+    let src = src.as_str().ok_or(BadTask("src is not a string"))?;
+    let target = target.as_str().ok_or(BadTask("target is not a string"))?;
     let opts = rest.first().map_or(serde_json::Value::Null, |v| v.to_json());
     Ok((src.to_owned(), TargetName(target.to_owned()), BuildContainerParams::from_opts(&opts)?))
 }
 
-fn image_tags(
-    context: &TaskContext<'_>,
-    target: &TargetName,
-    params: &BuildContainerParams,
-    labels: &ImageLabels,
-    release: &str,
-    floating: Option<&[String]>,
-) -> Result<ImageTagSet, BoxedDiagnose> {
-    let unique = context.task.to_string();
-    Ok(ImageTagSet::new(params.kind(), &target.0, &unique, &labels.version, release, floating)?)
-}
-
-/// Labels the service adds (compat §3.2). The Dockerfile is not edited: they are set on the image's configuration.
-fn automatic_labels(
-    labels: &ImageLabels,
-    release: &str,
-    arch: &build_model::Arch,
-    fetched: &steps::Fetched,
-) -> BTreeMap<String, String> {
+/// Labels the service adds (compat §3.2), besides the architecture. The Dockerfile is not edited: they are set on the
+/// image's configuration.
+fn automatic_labels(labels: &ImageLabels, release: &str, fetched: &steps::Fetched) -> BTreeMap<String, String> {
     BTreeMap::from([
         ("com.redhat.component".into(), labels.component.clone()),
         ("name".into(), labels.name.clone()),
         ("version".into(), labels.version.clone()),
         ("release".into(), release.to_owned()),
-        ("architecture".into(), arch.to_string()),
         ("vcs-type".into(), "git".into()),
         ("vcs-ref".into(), fetched.tree.commit.clone()),
         ("build-date".into(), steps::rfc3339(fetched.tree.commit_time)),

@@ -1,7 +1,7 @@
 //! The logs of a task: local files that grow, and an uploader that sends what is new to the hub about every second.
 //!
-//! Two files: `build.log` tells the steps, `ARCH.log` holds what the Dockerfile's instructions printed. Both end in
-//! `.log`, so `koji watch-logs` follows them (koji_cli/lib.py). Koji's own daemon uploads the same way
+//! Two files: `build.log` (of a subtask: `ARCH-build.log`) tells the steps, `ARCH.log` holds what the Dockerfile's
+//! instructions printed. Both end in `.log`, so `koji watch-logs` follows them (koji_cli/lib.py). Koji's own daemon uploads the same way
 //! (koji/daemon.py, fast_incremental_upload). Local files stay until the worker has settled the task: when this
 //! process is killed, the worker uploads the rest from them.
 
@@ -12,8 +12,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use build_model::TaskId;
+use build_model::{Arch, TaskId};
+use content_generator::LogFile;
 use koji_session::Session;
+
+use super::steps::output_file;
 
 /// Bytes of one upload call; kojid uses the same order of size.
 const CHUNK: usize = 1 << 20;
@@ -22,27 +25,37 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// A line longer than this is cut: nobody reads it, and one line must not fill a disk.
 const MAX_LINE: usize = 16 * 1024;
 
-/// Name of the log that tells the steps of a build.
-pub const BUILD_LOG: &str = "build.log";
+/// Name of the log that tells the steps.
+const BUILD_LOG: &str = "build.log";
 
 /// The logs of one task. Clones write to the same files.
 #[derive(Clone)]
 pub struct TaskLog {
     dir: Arc<PathBuf>,
+    prefix: Arc<str>,
     files: Arc<Mutex<BTreeMap<String, File>>>,
 }
 
 impl TaskLog {
-    /// Logs below `dir`, which is created; files of an earlier run of the task are started anew.
+    /// Logs below `dir`, which is created; files of an earlier run of the task are started anew. `prefix` goes before the
+    /// names of the task's own logs, where logs of several tasks come together.
     ///
     /// # Errors
     /// When the directory cannot be made.
-    pub fn create(dir: &Path) -> std::io::Result<Self> {
+    pub fn create(dir: &Path, prefix: &str) -> std::io::Result<Self> {
         match std::fs::remove_dir_all(dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
-            _ => std::fs::create_dir_all(dir)?,
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+            _ => Self::reopen(dir, prefix),
         }
-        Ok(Self { dir: Arc::new(dir.to_owned()), files: Arc::default() })
+    }
+
+    /// Logs below `dir`, going on with what is there: a task that has waited for its subtasks.
+    ///
+    /// # Errors
+    /// When the directory cannot be made.
+    pub fn reopen(dir: &Path, prefix: &str) -> std::io::Result<Self> {
+        std::fs::create_dir_all(dir)?;
+        Ok(Self { dir: Arc::new(dir.to_owned()), prefix: prefix.into(), files: Arc::default() })
     }
 
     /// Appends one line to the log `name`. Control characters are shown as `\u{fffd}`; a full disk loses the line,
@@ -71,10 +84,19 @@ impl TaskLog {
         }
     }
 
-    /// Appends a line to `build.log`, with the time of day.
+    /// Appends a line to the log of the steps, with the time of day.
     pub fn step(&self, text: &str) {
-        self.line(BUILD_LOG, &format!("{} {text}", clock()));
+        let mut lines = text.lines();
+        self.own_line(BUILD_LOG, &format!("{} {}", clock(), lines.next().unwrap_or_default()));
+        for line in lines {
+            self.own_line(BUILD_LOG, &format!("          {line}"));
+        }
         tracing::info!("{text}");
+    }
+
+    /// Appends a line to one of the task's own logs, those with its prefix.
+    pub fn own_line(&self, name: &str, text: &str) {
+        self.line(&format!("{}{name}", self.prefix), text);
     }
 
     /// The log files written so far, by name.
@@ -99,25 +121,34 @@ impl TaskLog {
                     tracing::debug!(%error, "cannot upload task logs");
                 }
                 if last {
-                    return;
+                    return sent;
                 }
             }
         });
-        LogUpload { stop, worker }
+        LogUpload { stop, worker, dir: Arc::clone(&self.dir), task }
     }
 }
 
 /// A running log upload.
 pub struct LogUpload {
     stop: tokio::sync::oneshot::Sender<()>,
-    worker: tokio::task::JoinHandle<()>,
+    worker: tokio::task::JoinHandle<BTreeMap<String, u64>>,
+    dir: Arc<PathBuf>,
+    task: TaskId,
 }
 
 impl LogUpload {
-    /// Sends the rest and stops.
-    pub async fn finish(self) {
-        let _ = self.stop.send(()); // the uploader has ended only when it panicked; then there is nothing to wait for
-        let _ = self.worker.await;
+    /// Sends the rest and stops. Describes the files that are at the hub as they are here, for the import of a build;
+    /// nothing may be written to them any more.
+    pub async fn finish(self, arch: &Arch) -> Vec<LogFile> {
+        let _ = self.stop.send(()); // the uploader has ended only when it panicked; then nothing is known to be sent
+        let sent = self.worker.await.unwrap_or_default();
+        let remote = remote_dir(self.task);
+        let described = log_files(&self.dir).into_iter().filter_map(|(name, path)| {
+            let file = output_file(&path, &name, Some(&remote)).ok()?;
+            (sent.get(&name) == Some(&file.size)).then(|| LogFile { file, arch: Some(arch.clone()) })
+        });
+        described.collect()
     }
 }
 
@@ -182,7 +213,7 @@ mod tests {
     #[test]
     fn lines_are_cut_and_cleaned_but_never_lost() {
         let dir = tempfile::tempdir().expect("tempdir");
-        let log = TaskLog::create(&dir.path().join("logs")).expect("log");
+        let log = TaskLog::create(&dir.path().join("logs"), "").expect("log");
         log.line("x86_64.log", "a\u{1b}[31mred");
         log.line("x86_64.log", &"ä".repeat(MAX_LINE));
         let text = std::fs::read_to_string(dir.path().join("logs/x86_64.log")).expect("read");
@@ -190,6 +221,10 @@ mod tests {
         assert_eq!(lines[0], "a\u{fffd}[31mred");
         assert!(lines[1].ends_with(" […]") && lines[1].len() < MAX_LINE + 10);
         assert_eq!(log.files().len(), 1);
+        let log = TaskLog::reopen(&dir.path().join("logs"), "aarch64-").expect("log");
+        log.step("one\ntwo");
+        let text = std::fs::read_to_string(dir.path().join("logs/aarch64-build.log")).expect("read");
+        assert!(text.ends_with("Z one\n          two\n"), "{text}");
     }
 
     #[test]

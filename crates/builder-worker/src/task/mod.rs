@@ -4,9 +4,13 @@
 //! runs the handler of the task's method and leaves an [`Outcome`] in the task's directory. It never closes or fails
 //! the task: that is the worker's, in one place (`worker/settle.rs`).
 
+mod arch_result;
 mod build_container;
+mod create_container;
 mod log;
+mod one_arch;
 mod outcome;
+mod pinned_build;
 mod run;
 mod steps;
 mod ticket;
@@ -18,7 +22,7 @@ pub use steps::{config_texts, layer_source, now, today};
 pub use ticket::TaskTicket;
 
 /// The methods this builder handles; reported to the hub with every check-in.
-pub const METHODS: [&str; 1] = ["buildContainer"];
+pub const METHODS: [&str; 2] = ["buildContainer", pinned_build::CREATE_CONTAINER];
 
 /// The weight of a task while it runs (koji-containerbuild's `_taskWeight`).
 pub const TASK_WEIGHT: f64 = 2.0;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use build_model::{Blame, BuildContainerResult, Diagnose, FaultCode};
+use build_model::{Blame, Diagnose, FaultCode};
 use serde::{Deserialize, Serialize};
 
 /// How a task ended.
@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
     /// It is done; the result goes to `host.closeTask`.
-    Closed(BuildContainerResult),
+    Closed(serde_json::Value),
+    /// It waits for its subtasks and is to be run again when the hub says that one has ended. Nothing runs meanwhile.
+    Waiting,
     /// It failed; the message goes to `host.failTask`.
     Failed(Failure),
 }
@@ -47,6 +49,26 @@ impl Failure {
         Self { blame: Blame::Site, kind: kind.to_owned(), message, hint: None, transient: false }
     }
 
+    /// From the fault of a subtask: undoes [`Failure::fault_text`], so that its parts are not repeated in another one.
+    pub fn from_fault(code: i64, text: &str) -> Self {
+        let (text, own) = match text.split_once(OWNER) {
+            Some((text, owner)) => (text, Some(owner)),
+            None => (text, None),
+        };
+        let (message, hint) = match text.split_once(HINT) {
+            Some((message, hint)) => (message, Some(hint.trim_end().to_owned())),
+            None => (text, None),
+        };
+        let is_owner = |blame: &Blame| own.is_some_and(|text| text.starts_with(owner(*blame)));
+        let blame = match FaultCode::from_code(code) {
+            Some(FaultCode::BuildError) => Blame::Packager,
+            Some(FaultCode::ContainerCancelled) => Blame::Cancelled,
+            _ => [Blame::Hub, Blame::Cancelled].into_iter().find(is_owner).unwrap_or(Blame::Site),
+        };
+        let kind = "subtask".to_owned();
+        Self { blame, kind, message: message.trim_end().to_owned(), hint, transient: false }
+    }
+
     /// Koji's fault code: 1005 BuildError where the packager must act, 2001 ContainerError otherwise.
     pub fn fault_code(&self) -> FaultCode {
         match self.blame {
@@ -60,15 +82,18 @@ impl Failure {
     pub fn fault_text(&self) -> String {
         let mut text = self.message.clone();
         if let Some(hint) = &self.hint {
-            text.push_str("\nWhat to do: ");
+            text.push_str(HINT);
             text.push_str(hint);
         }
         if self.blame != Blame::Packager {
-            text.push_str(&format!("\nThis is for the {} to solve ({}).", owner(self.blame), self.kind));
+            text.push_str(&format!("{OWNER}{} to solve ({}).", owner(self.blame), self.kind));
         }
         text
     }
 }
+
+const HINT: &str = "\nWhat to do: ";
+const OWNER: &str = "\nThis is for the ";
 
 fn owner(blame: Blame) -> &'static str {
     match blame {
@@ -97,6 +122,15 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 const FILE: &str = "outcome.json";
 
 impl Outcome {
+    /// One word, for the worker's log.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Outcome::Closed(_) => "closed",
+            Outcome::Waiting => "waiting",
+            Outcome::Failed(_) => "failed",
+        }
+    }
+
     /// Writes the outcome into the task's directory, whole or not at all.
     ///
     /// # Errors
@@ -142,10 +176,25 @@ mod tests {
     }
 
     #[test]
+    fn a_subtasks_fault_is_taken_apart_again() {
+        for blame in [Blame::Packager, Blame::Site, Blame::Hub, Blame::Cancelled] {
+            for hint in [None, Some("wait\nand see".to_owned())] {
+                let told = Failure { blame, kind: "k".into(), message: "two\nlines".into(), hint, transient: false };
+                let read = Failure::from_fault(i64::from(told.fault_code().code()), &told.fault_text());
+                assert_eq!((read.blame, &read.message, &read.hint), (blame, &told.message, &told.hint));
+            }
+        }
+        let other = Failure::from_fault(1000, "Task 7 is canceled");
+        assert_eq!((other.blame, other.message.as_str(), other.hint), (Blame::Site, "Task 7 is canceled", None));
+    }
+
+    #[test]
     fn an_outcome_is_read_back_and_can_be_forgotten() {
         let dir = tempfile::tempdir().expect("tempdir");
-        Outcome::Closed(BuildContainerResult::scratch(vec!["r/x@sha256:1".into()])).write(dir.path()).expect("written");
-        assert!(matches!(Outcome::read(dir.path()), Some(Outcome::Closed(r)) if r.koji_builds.is_empty()));
+        Outcome::Closed(serde_json::json!({"koji_builds": []})).write(dir.path()).expect("written");
+        assert!(matches!(Outcome::read(dir.path()), Some(Outcome::Closed(r)) if r["koji_builds"].is_array()));
+        Outcome::Waiting.write(dir.path()).expect("written");
+        assert!(matches!(Outcome::read(dir.path()), Some(Outcome::Waiting)));
         Outcome::forget(dir.path()).expect("removed");
         Outcome::forget(dir.path()).expect("removing nothing is fine");
         assert!(Outcome::read(dir.path()).is_none());

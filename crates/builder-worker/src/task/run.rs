@@ -7,9 +7,11 @@ use anyhow::Context;
 use build_model::{Blame, Diagnose};
 use koji_session::Session;
 
+use super::build_container::{self, Handled};
 use super::log::TaskLog;
 use super::outcome::{Failure, Outcome};
-use super::{TaskTicket, build_container};
+use super::pinned_build::CREATE_CONTAINER;
+use super::{TaskTicket, create_container};
 use crate::config::Settings;
 use crate::worker::Journal;
 
@@ -21,12 +23,28 @@ pub struct TaskContext<'a> {
     pub session: Session,
     /// The task.
     pub task: build_model::TaskId,
+    /// This builder, as the hub numbers it.
+    pub host: i64,
     /// Directory for everything temporary; the worker removes it.
     pub work_dir: std::path::PathBuf,
     /// The task's logs.
     pub log: TaskLog,
     /// What must survive a crash.
     pub journal: Journal,
+}
+
+/// The task is not one that this builder's hub plugin makes.
+#[derive(Debug, thiserror::Error)]
+#[error("the task's request cannot be used: {0}")]
+pub struct BadTask(pub &'static str);
+
+impl Diagnose for BadTask {
+    fn blame(&self) -> Blame {
+        Blame::Packager
+    }
+    fn kind(&self) -> &'static str {
+        "task-request"
+    }
 }
 
 /// A file of the task's work directory cannot be written or read.
@@ -69,41 +87,80 @@ pub fn run(config: &Path, dir: &Path) -> anyhow::Result<()> {
 
 async fn run_task(settings: &Settings, ticket: &TaskTicket, dir: &Path) -> anyhow::Result<Outcome> {
     let session = Session::resume(&crate::worker::hub_config(settings)?, &ticket.session)?;
-    let log = TaskLog::create(&dir.join("logs")).context("cannot create the task's logs")?;
+    let arch = settings.worker.arch();
+    let is_subtask = ticket.method == CREATE_CONTAINER;
+    // The logs of all tasks of a build end up in one directory of it.
+    let prefix = if is_subtask { format!("{arch}-") } else { String::new() };
+    let logs_dir = dir.join("logs");
+    let log = if ticket.resumed { TaskLog::reopen(&logs_dir, &prefix) } else { TaskLog::create(&logs_dir, &prefix) };
+    let log = log.context("cannot create the task's logs")?;
     let upload = log.upload(session.clone(), ticket.task);
     let work_dir = dir.join("work");
-    match std::fs::remove_dir_all(&work_dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).context("cannot clear the work directory"),
-        _ => std::fs::create_dir_all(&work_dir).context("cannot create the work directory")?,
-    }
+    clear(&work_dir)?;
+    std::fs::create_dir_all(&work_dir).context("cannot create the work directory")?;
     let mut context = TaskContext {
         settings,
         session: session.clone(),
         task: ticket.task,
-        work_dir,
+        host: ticket.host,
+        work_dir: work_dir.clone(),
         log: log.clone(),
         journal: Journal::open(dir)?,
     };
-    let outcome = match build_container::handle(&mut context).await {
-        Ok(result) => {
-            for warning in &result.user_warnings {
-                log.step(&format!("warning: {warning}"));
+    let outcome = if is_subtask {
+        match create_container::handle(&context).await {
+            Ok(mut result) => {
+                last_words(&log, &session);
+                result.logs.extend(upload.finish(&arch).await);
+                Outcome::Closed(serde_json::to_value(&result).context("cannot write the result")?)
             }
-            Outcome::Closed(result)
-        }
-        Err(error) => {
-            let failure = Failure::from_error(&*error);
-            log.step(&format!("FAILED ({}, {}): {}", failure.blame, failure.kind, failure.message));
-            if let Some(hint) = &failure.hint {
-                log.step(&format!("what to do: {hint}"));
+            Err(error) => {
+                let outcome = failed(&log, &*error);
+                last_words(&log, &session);
+                upload.finish(&arch).await;
+                outcome
             }
-            Outcome::Failed(failure)
         }
+    } else {
+        let outcome = match build_container::handle(&mut context).await {
+            Ok(Handled::Done(result)) => {
+                for warning in &result.user_warnings {
+                    log.step(&format!("warning: {warning}"));
+                }
+                Outcome::Closed(serde_json::to_value(&result).context("cannot write the result")?)
+            }
+            Ok(Handled::Waiting) => {
+                clear(&work_dir)?; // nothing is held while waiting
+                Outcome::Waiting
+            }
+            Err(error) => failed(&log, &*error),
+        };
+        last_words(&log, &session);
+        upload.finish(&arch).await;
+        outcome
     };
-    log.step(&format!("{} hub calls", session.calls_made()));
-    upload.finish().await;
     if let Err(error) = session.logout().await {
         tracing::debug!(%error, "not logged out");
     }
     Ok(outcome)
+}
+
+fn failed(log: &TaskLog, error: &(dyn Diagnose + Send + Sync)) -> Outcome {
+    let failure = Failure::from_error(error);
+    log.step(&format!("FAILED ({}, {}): {}", failure.blame, failure.kind, failure.message));
+    if let Some(hint) = &failure.hint {
+        log.step(&format!("what to do: {hint}"));
+    }
+    Outcome::Failed(failure)
+}
+
+fn last_words(log: &TaskLog, session: &Session) {
+    log.step(&format!("{} hub calls", session.calls_made()));
+}
+
+fn clear(dir: &Path) -> anyhow::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).context("cannot clear the work directory"),
+        _ => Ok(()),
+    }
 }

@@ -11,6 +11,10 @@ pub struct TaskTicket {
     pub task: TaskId,
     /// Its method.
     pub method: String,
+    /// This builder, as the hub numbers it.
+    pub host: i64,
+    /// Whether it has waited for its subtasks: its logs go on.
+    pub resumed: bool,
     /// A sub-session of the worker's, for this task alone.
     pub session: SessionTicket,
 }

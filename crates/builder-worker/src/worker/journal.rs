@@ -37,6 +37,10 @@ impl std::fmt::Debug for Reserved {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Entries {
     reserved: Option<Reserved>,
+    /// Builds reserved for this task whose token never arrived. Nobody can import or refund them; once the task has
+    /// ended they can be cancelled.
+    #[serde(default)]
+    lost: Vec<BuildId>,
 }
 
 /// The journal of one task, in `DIR/journal.json`.
@@ -98,6 +102,22 @@ impl Journal {
         self.entries.reserved.as_ref()
     }
 
+    /// Builds that are reserved for this task without a token.
+    pub fn lost(&self) -> &[BuildId] {
+        &self.entries.lost
+    }
+
+    /// Records that a build is reserved for this task and its token is lost. On disk when this returns.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn add_lost(&mut self, build: BuildId) -> Result<(), JournalError> {
+        if !self.entries.lost.contains(&build) {
+            self.entries.lost.push(build);
+        }
+        self.write().map_err(|source| JournalError::Io { action: "write", path: self.path.clone(), source })
+    }
+
     /// Records a reservation, or forgets it. On disk when this returns.
     ///
     /// # Errors
@@ -133,6 +153,10 @@ mod tests {
         Journal::open(dir.path()).expect("empty").set_reserved(Some(reserved)).expect("written");
         let again = Journal::open(dir.path()).expect("read");
         assert_eq!(again.reserved().map(|r| r.build_id), Some(BuildId(7)));
+        let mut again = again;
+        again.add_lost(BuildId(6)).expect("written");
+        again.add_lost(BuildId(6)).expect("written");
+        assert_eq!(Journal::open(dir.path()).expect("read").lost(), [BuildId(6)]);
         assert!(!format!("{again:?}").contains("secret"));
     }
 

@@ -3,6 +3,7 @@
 //! | how it ended                    | to the hub                     | reservation        |
 //! |---------------------------------|--------------------------------|--------------------|
 //! | closed                          | closeTask                      | used by the import |
+//! | waiting for its subtasks        | nothing: its process told it   | kept with journal  |
 //! | failed                          | failTask, fault 1005 or 2001   | refunded: FAILED   |
 //! | cancelled                       | nothing (it would be 1004)     | refunded: CANCELED |
 //! | taken away                      | nothing; it runs elsewhere     | kept               |
@@ -18,19 +19,31 @@ use super::Journal;
 use super::job::{Ended, Job, Stop};
 use crate::task::{Failure, Outcome, send_all};
 
+/// What is left of an ended job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// Nothing.
+    Gone,
+    /// It waits for its subtasks; its directory stays.
+    Waiting,
+}
+
 /// Settles an ended job with the hub and removes its directory where nothing in it is needed again.
 ///
 /// # Errors
 /// When the hub cannot be reached: then nothing is removed, and the same call can be made again.
-pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<(), HubError> {
+pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<Settled, HubError> {
     let task = ended.task;
     let outcome = match (job.stopping, Outcome::read(&job.dir)) {
         (None | Some(Stop::TimedOut | Stop::Shutdown), Some(outcome)) => outcome, // it finished before the kill arrived
         (Some(Stop::Cancelled), _) => {
-            refund_dir(session, &job.dir, BuildState::Canceled).await;
-            return remove(task, &job.dir);
+            abandon(session, task, &job.dir, Lost::Cancelled).await;
+            return Ok(Settled::Gone);
         }
-        (Some(Stop::TakenAway | Stop::Shutdown), _) => return keep_journal(task, &job.dir),
+        (Some(Stop::TakenAway | Stop::Shutdown), _) => {
+            abandon(session, task, &job.dir, Lost::TakenAway).await;
+            return Ok(Settled::Gone);
+        }
         (Some(Stop::TimedOut), None) => {
             let hours = job.started.elapsed().as_secs_f64() / 3600.0;
             Outcome::Failed(Failure::site(
@@ -47,7 +60,8 @@ pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<(), H
         }
     };
     let told = match &outcome {
-        Outcome::Closed(result) => session.close_task(task, &result_value(result)).await,
+        Outcome::Waiting => return Ok(Settled::Waiting),
+        Outcome::Closed(result) => session.close_task(task, &koji_session::Value::from_json(result)).await,
         Outcome::Failed(failure) => {
             send_all(session, task, &job.dir.join("logs")).await;
             refund_dir(session, &job.dir, BuildState::Failed).await;
@@ -61,19 +75,49 @@ pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<(), H
             refund_dir(session, &job.dir, BuildState::Canceled).await;
         }
         Err(error) => return Err(error),
-        Ok(()) => tracing::info!(%task, ?outcome, "settled"),
+        Ok(()) => tracing::info!(%task, outcome = outcome.word(), "settled"),
     }
-    remove(task, &job.dir)
+    cancel_lost(session, &job.dir).await;
+    remove(task, &job.dir);
+    Ok(Settled::Gone)
 }
 
-fn result_value(result: &build_model::BuildContainerResult) -> koji_session::Value {
-    koji_session::Value::from_json(&serde_json::json!(result))
+/// How this builder lost a task that has not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// It was cancelled.
+    Cancelled,
+    /// It was given to another host, or freed.
+    TakenAway,
+}
+
+/// Lets go of a task of which nothing runs here any more: nothing is told to the hub, which knows.
+pub async fn abandon(session: &Session, task: TaskId, dir: &Path, lost: Lost) {
+    match lost {
+        Lost::Cancelled => {
+            refund_dir(session, dir, BuildState::Canceled).await;
+            remove(task, dir);
+        }
+        Lost::TakenAway => keep_journal(task, dir),
+    }
 }
 
 async fn refund_dir(session: &Session, dir: &Path, state: BuildState) {
     match Journal::open(dir) {
         Ok(mut journal) => refund(session, &mut journal, state).await,
         Err(error) => tracing::warn!(%error, "cannot read a task journal; a reservation may be left"),
+    }
+}
+
+/// Cancels builds that were reserved for an ended task and whose token never arrived. Only then: while the task is open,
+/// the hub would cancel it along with the build (koji-facts §8.11).
+pub async fn cancel_lost(session: &Session, dir: &Path) {
+    let Ok(journal) = Journal::open(dir) else { return };
+    for build in journal.lost() {
+        match session.cancel_build(*build).await {
+            Ok(_) => tracing::info!(%build, "cancelled a reservation without a token"),
+            Err(error) => tracing::warn!(%build, %error, "a reservation without a token is left; cancel the build by hand"),
+        }
     }
 }
 
@@ -90,15 +134,17 @@ pub async fn refund(session: &Session, journal: &mut Journal, state: BuildState)
     }
 }
 
-fn remove(task: TaskId, dir: &Path) -> Result<(), HubError> {
+fn remove(task: TaskId, dir: &Path) {
     if let Err(error) = std::fs::remove_dir_all(dir) {
         tracing::warn!(%task, %error, "cannot remove a task's directory; the next start sweeps it");
     }
-    Ok(())
 }
 
 /// Removes everything but the journal: the task may be run again here and then needs its reservation's token.
-fn keep_journal(task: TaskId, dir: &Path) -> Result<(), HubError> {
+fn keep_journal(task: TaskId, dir: &Path) {
+    if let Err(error) = Outcome::forget(dir) {
+        tracing::warn!(%task, %error, "cannot remove the outcome of a task that was taken away");
+    }
     for part in ["work", "logs"] {
         match std::fs::remove_dir_all(dir.join(part)) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -107,5 +153,4 @@ fn keep_journal(task: TaskId, dir: &Path) -> Result<(), HubError> {
             _ => {}
         }
     }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use build_model::TaskId;
 use koji_session::{BuildState, Credentials, HubConfig, RetryPolicy, Session};
 
 use super::Journal;
-use super::settle::refund;
+use super::settle::{cancel_lost, refund};
 use crate::config::Settings;
 
 /// kojid's two hours of patience with a hub that does not answer, asking more often: a build whose hub comes back
@@ -69,11 +69,15 @@ pub fn sweep_machine(settings: &Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Settles the task directories that a killed worker left: those of tasks that have ended are refunded and removed.
-pub async fn sweep_tasks(session: &Session, settings: &Settings) {
+/// Settles task directories that are left: by a killed worker, or by tasks that were given to another host. Those of tasks
+/// that have ended are refunded and removed. `held` are the tasks of this worker.
+pub async fn sweep_tasks(session: &Session, settings: &Settings, held: &(dyn Fn(TaskId) -> bool + Sync)) {
     let Ok(entries) = std::fs::read_dir(settings.tasks_dir()) else { return };
     for entry in entries.flatten() {
         let Some(task) = entry.file_name().to_str().and_then(|n| n.parse().ok()).map(TaskId) else { continue };
+        if held(task) {
+            continue;
+        }
         let dir = entry.path();
         let ended = match session.get_task_info(task, false).await {
             Ok(Some(info)) => info.state.is_final(),
@@ -87,7 +91,10 @@ pub async fn sweep_tasks(session: &Session, settings: &Settings) {
             continue;
         }
         match Journal::open(&dir) {
-            Ok(mut journal) => refund(session, &mut journal, BuildState::Failed).await,
+            Ok(mut journal) => {
+                refund(session, &mut journal, BuildState::Failed).await;
+                cancel_lost(session, &dir).await;
+            }
             Err(error) => tracing::warn!(%task, %error, "a task left behind has no readable journal"),
         }
         if let Err(error) = std::fs::remove_dir_all(&dir) {

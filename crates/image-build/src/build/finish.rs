@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::time::Instant;
 
-use build_model::Arch;
 use image_layers::{ImageConfig, LocalImage, PackedLayer, assemble_image, chain_id};
 
 use super::Builder;
@@ -125,7 +124,7 @@ impl Builder<'_> {
         let mut config = ImageConfig {
             created: Some(created.to_owned()),
             author: target.author.clone(),
-            architecture: base.map_or_else(|| Arch::host().oci().to_owned(), |b| b.architecture.clone()),
+            architecture: base.map_or_else(|| self.request.arch.oci().to_owned(), |b| b.architecture.clone()),
             os: base.map_or_else(|| "linux".to_owned(), |b| b.os.clone()),
             variant: base.and_then(|b| b.variant.clone()),
             config: target.config.clone(),

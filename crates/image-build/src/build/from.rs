@@ -1,6 +1,5 @@
 //! FROM: the image, stage or nothing that a stage begins with, and the ONBUILD triggers it brings (engine: S5–S8).
 
-use build_model::Arch;
 use dockerfile::{Base, FromRef, Instruction, InstructionKind, PlannedStage, Platform, parse_instruction};
 use image_layers::UnpackLimits;
 
@@ -12,7 +11,7 @@ use crate::stage::{BaseImage, StageState};
 impl Builder<'_> {
     /// The state a stage begins with. Its triggers are still in the config.
     pub(super) fn begin(&mut self, stage: &PlannedStage) -> Result<StageState, StepError> {
-        let shape = format!("{:?} {} {}", self.request.compression, self.request.source_date_epoch, Arch::host());
+        let shape = format!("{:?} {} {}", self.request.compression, self.request.source_date_epoch, self.request.arch);
         let key = |chain: Option<&str>| CacheKey::base(chain, self.request.cache_salt, &shape);
         match &stage.base {
             Base::Scratch => Ok(StageState::scratch(stage.index, key(None))),
@@ -35,7 +34,7 @@ impl Builder<'_> {
         }
         let platform: Platform = match platform {
             Some(text) => text.parse()?,
-            None => Platform { os: "linux".to_owned(), architecture: Arch::host().oci().to_owned(), variant: None },
+            None => Platform { os: "linux".to_owned(), architecture: self.request.arch.oci().to_owned(), variant: None },
         };
         let image = self.request.images.resolve(reference, &platform);
         let image = image.map_err(|e| StepError::Image { reference: reference.to_owned(), source: Foreign(e) })?;

@@ -92,6 +92,7 @@ fn with_runtime(world: &World, runtime: &str) -> BuildError {
         limits: Limits::default(),
     };
     let result = build(&BuildRequest {
+        arch: &build_model::Arch::host(),
         plan: &plan,
         context: &world.context(),
         ignore: None,

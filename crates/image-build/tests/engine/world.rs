@@ -203,6 +203,7 @@ impl World {
         };
         let context = self.context();
         build(&BuildRequest {
+            arch: &build_model::Arch::host(),
             plan: &plan,
             context: &context,
             ignore: options.ignore.as_deref().map(|text| IgnoreRules::parse(text).expect("ignore rules")),

@@ -42,8 +42,8 @@ pub fn account_files(
     let mut elsewhere =
         vec![("another stage".to_owned(), released_elsewhere(&context.settings.gate_cache_dir(), verdicts, &databases.db))];
     for (name, parent) in parents {
-        if built.base.as_ref().is_none_or(|base| base.manifest_digest != parent.image.manifest_digest) {
-            elsewhere.push((name.clone(), packages_of(store, &parent.image)?));
+        if built.base.as_ref().is_none_or(|base| base.manifest_digest != parent.manifest_digest) {
+            elsewhere.push((name.clone(), packages_of(store, parent)?));
         }
     }
     Ok(files::account(&Accounting {

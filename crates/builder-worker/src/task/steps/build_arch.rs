@@ -9,10 +9,10 @@ use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
 use image_layers::{FileDigestAlgorithm, MergedView, Store};
 use rpm_provenance::policy::{RuleOutcome, Ruling};
 use rpm_provenance::report::{Difference, FilesSection, ParentImage};
-use rpm_provenance::{Problem, Proof, ProvenPackage, Provenance, Report, Rule, files, report, rpmdb};
+use rpm_provenance::{ContentSource, Problem, Proof, ProvenPackage, Provenance, Report, Rule, files, report, rpmdb};
 
 use super::account_files::{Databases, account_files, new_layers};
-use super::{Fetched, Parents, PinnedContent, archive_logs, today};
+use super::{Fetched, Parents, archive_logs, today};
 use crate::build_context::BuildContext;
 use crate::gated_build::{self, GatedBuild, GatedResult, Reach};
 use crate::koji_rpms::HubRpms;
@@ -118,19 +118,20 @@ pub async fn build_arch(
     fetched: &Fetched,
     read: &BuildContext,
     parents: &Parents,
-    content: &PinnedContent,
+    content: &[ContentSource],
     labels: &BTreeMap<String, String>,
     about: &AboutBuild,
     cancel: &CancelFlag,
 ) -> Result<BuiltArch, BoxedDiagnose> {
     let settings = context.settings;
     let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(HubRpms::new(context.session.clone()));
-    let images = PinnedImages(parents.iter().map(|(name, parent)| (name.clone(), parent.image.clone())).collect());
+    let images = PinnedImages(parents.clone());
     let work_dir = context.work_dir.join(arch.as_str());
     std::fs::create_dir_all(&work_dir)
         .map_err(|source| gated_build::GatedBuildError::RepoFiles { path: work_dir.clone(), source })?;
     let progress = LogProgress { log: context.log.clone(), file: format!("{arch}.log") };
     let request = GatedBuild {
+        arch,
         context: read,
         root: &fetched.tree.root,
         store,
@@ -154,7 +155,7 @@ pub async fn build_arch(
         cancel,
     };
     let reach = Reach::Gate {
-        sources: content.sources.clone(),
+        sources: content.to_vec(),
         lookup: Some(Arc::clone(&lookup)),
         policy: settings.policy.rpms.clone(),
         cache_dir: settings.gate_cache_dir(),

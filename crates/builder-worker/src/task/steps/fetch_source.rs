@@ -1,9 +1,19 @@
 //! Step 2: may this source be built, and its checkout at the exact commit. Nothing from it is executed.
 
-use build_model::{Blame, BoxedDiagnose, BuildContainerParams, Diagnose, ScmUrl};
+use build_model::{Blame, BoxedDiagnose, Diagnose, ScmUrl};
 use dist_git::{ScmAllowList, SourceTree};
 
 use crate::task::run::TaskContext;
+
+/// Who wants a source, and for what.
+pub struct SourceRequest<'a> {
+    /// Branch the commit belongs to.
+    pub git_branch: &'a str,
+    /// Whether no Koji build is made.
+    pub scratch: bool,
+    /// The task's owner.
+    pub owner: Option<i64>,
+}
 
 /// The checked-out source.
 pub struct Fetched {
@@ -34,21 +44,16 @@ impl Diagnose for PolicyDenied {
 ///
 /// # Errors
 /// When the site or the hub does not allow the source, or git cannot fetch it.
-pub async fn fetch_source(
-    context: &TaskContext<'_>,
-    src: &str,
-    params: &BuildContainerParams,
-    owner: Option<i64>,
-) -> Result<Fetched, BoxedDiagnose> {
+pub async fn fetch_source(context: &TaskContext<'_>, src: &str, request: &SourceRequest<'_>) -> Result<Fetched, BoxedDiagnose> {
     let url: ScmUrl = src.parse()?;
     let scm = &context.settings.scm;
     ScmAllowList::parse(&scm.allowed).check(&url)?;
     if scm.use_hub_policy {
-        ask_hub(context, &url, params, owner).await?;
+        ask_hub(context, &url, request).await?;
     }
     let log = context.log.clone();
-    let tree = dist_git::checkout(&url, Some(&params.git_branch), &context.work_dir.join("source"), &move |line| {
-        log.line("checkout.log", line);
+    let tree = dist_git::checkout(&url, Some(request.git_branch), &context.work_dir.join("source"), &move |line| {
+        log.own_line("checkout.log", line);
     })
     .await?;
     let source = url.at_commit(&tree.commit);
@@ -57,12 +62,7 @@ pub async fn fetch_source(
 }
 
 /// The `build_from_scm` policy with the data kojid sends (koji/daemon.py, SCM.get_info and assert_allowed).
-async fn ask_hub(
-    context: &TaskContext<'_>,
-    url: &ScmUrl,
-    params: &BuildContainerParams,
-    owner: Option<i64>,
-) -> Result<(), BoxedDiagnose> {
+async fn ask_hub(context: &TaskContext<'_>, url: &ScmUrl, request: &SourceRequest<'_>) -> Result<(), BoxedDiagnose> {
     let data = serde_json::json!({
         "scm_url": url.to_string(),
         "scm_scheme": format!("{}://", url.scheme),
@@ -72,9 +72,9 @@ async fn ask_hub(
         "scm_module": url.subdir,
         "scm_revision": url.revision,
         "scm_type": if url.scheme == "git+ssh" { "GIT+SSH" } else { "GIT" },
-        "user_id": owner,
+        "user_id": request.owner,
         "channel": null,
-        "scratch": params.scratch,
+        "scratch": request.scratch,
     });
     let answer = context.session.eval_policy("build_from_scm", koji_session::Value::from_json(&data)).await?;
     if answer.split_whitespace().next().is_some_and(|word| word.eq_ignore_ascii_case("allow")) {

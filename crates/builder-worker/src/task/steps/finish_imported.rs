@@ -1,11 +1,11 @@
 //! What is left when a task is run again after its build was imported: the Koji tag, the floating tags, the result.
 //! Everything needed stands in the build itself.
 
-use build_model::{Blame, BoxedDiagnose, BuildContainerResult, Diagnose, Digest, ImageTag};
+use build_model::{Blame, BoxedDiagnose, BuildContainerResult, Diagnose, Digest, ImageTag, KojiTag};
 use koji_session::Build;
 use registry::{ImageReference, Registry};
 
-use super::{ResolvedTarget, tag_build};
+use super::tag_build;
 use crate::task::run::TaskContext;
 
 /// The build does not say where its image is.
@@ -29,7 +29,7 @@ impl Diagnose for NoPullSpec {
 pub async fn finish_imported(
     context: &TaskContext<'_>,
     registry: &Registry,
-    target: &ResolvedTarget,
+    tag: &KojiTag,
     build: Build,
 ) -> Result<BuildContainerResult, BoxedDiagnose> {
     context.log.step(&format!("an earlier run of this task imported {} (build {}); finishing", build.nvr, build.id));
@@ -40,7 +40,7 @@ pub async fn finish_imported(
         list.into_iter().flatten().filter_map(|v| v.as_str()).map(str::to_owned).collect()
     };
     let mut repositories = strings("pull");
-    tag_build(context, target, build.id).await?;
+    tag_build(context, tag, build.id).await?;
     let pinned = repositories.iter().find_map(|spec| spec.parse::<ImageReference>().ok().filter(|r| r.digest.is_some()));
     let no_spec = || NoPullSpec(build.nvr.to_string());
     let reference = pinned.ok_or_else(no_spec)?;

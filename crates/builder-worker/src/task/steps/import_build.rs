@@ -1,51 +1,48 @@
-//! Step 13: `CGImport`. Everything goes into a fresh upload directory: the hub moves the files away and, on an error
+//! `CGImport`. What this task writes goes into a fresh upload directory: the hub moves the files away and, on an error
 //! after that, deletes them (koji-facts §6), so a directory is never used twice, and never the one the logs stream to.
+//! What other tasks built (image archives, their logs) is imported from those tasks' output, where only the host that
+//! built it could write, and only while it did.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose, ImageTagSet};
+use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose};
 use content_generator::{
-    ArchOutput, BuildrootHost, Checksum, ContentGenerator, DockerInfo, ImageIndex, ImageInfo, ImportInput, LayerSize, LogFile,
-    OsbsBuild, OutputFile, ParentBuild, ParentImage, RpmComponent, Tool,
+    ArchOutput, ContentGenerator, ImageIndex, ImageInfo, ImportInput, LogFile, OsbsBuild, ParentBuild, ParentImage,
 };
-use image_layers::{Store, docker_archive};
 use koji_session::TaskState;
-use sha2::{Digest as _, Sha256};
 
-use super::{BuiltArch, Fetched, Parents, PinnedContent, Pushed, ResolvedTarget, now};
+use super::import_files::output_file;
+use super::{Published, now};
+use crate::task::arch_result::ArchResult;
+use crate::task::pinned_build::PinnedBuild;
 use crate::task::run::{TaskContext, WorkFileError};
 use crate::worker::Reserved;
 
+/// The directory of an import: the hub's whole work directory, because its files come from several tasks.
+const WORK: &str = ".";
+
 /// What is imported.
 pub struct ImportRequest<'a> {
-    /// Target and owner.
-    pub target: &'a ResolvedTarget,
+    /// The build.
+    pub pinned: &'a PinnedBuild,
     /// The task's options.
     pub params: &'a BuildContainerParams,
-    /// Source at its commit.
-    pub fetched: &'a Fetched,
-    /// Parents with their builds.
-    pub parents: &'a Parents,
-    /// Reference of the last stage's base in `parents`.
-    pub base: Option<&'a str>,
-    /// What was offered.
-    pub content: &'a PinnedContent,
-    /// The image.
-    pub built: &'a BuiltArch,
-    /// Where it was pushed.
-    pub pushed: &'a Pushed,
-    /// Its tags.
-    pub tags: &'a ImageTagSet,
+    /// Its images.
+    pub results: &'a [ArchResult],
+    /// Where they can be pulled.
+    pub published: &'a Published,
+    /// Reports of what was built here: file name and content.
+    pub reports: &'a [(String, String)],
     /// The reservation.
     pub reserved: &'a Reserved,
-    /// When the task started, seconds since 1970.
-    pub start_time: i64,
+    /// Where this task's own files go, below the hub's work directory.
+    pub upload_dir: &'a str,
 }
 
 /// The import was stopped on this side.
 #[derive(Debug, thiserror::Error)]
-#[error("task {task} is not open any more ({state:?}); nothing was imported")]
+#[error("task {task} is not this builder's any more ({state:?}); nothing was imported")]
 pub struct TaskGone {
     task: build_model::TaskId,
     state: Option<TaskState>,
@@ -60,64 +57,67 @@ impl Diagnose for TaskGone {
     }
 }
 
+/// A directory below the hub's work directory that no other run of this task has used: the reservation's token is new, or
+/// the time is.
+pub fn upload_dir(context: &TaskContext<'_>, reserved: &Reserved) -> String {
+    let mark: String = reserved.token.chars().take(8).collect();
+    format!("koji-upload/containerbuild-{}-{}-{mark}", context.task, now())
+}
+
 /// Uploads the files and imports the build.
 ///
 /// # Errors
 /// The disk's, the hub's, or [`TaskGone`].
-pub async fn import_build(
-    context: &TaskContext<'_>,
-    store: &Store,
-    request: &ImportRequest<'_>,
-) -> Result<BuildId, BoxedDiagnose> {
-    let remote = format!("koji-upload/containerbuild-{}-{}", context.task, unique_suffix(request.reserved));
+pub async fn import_build(context: &TaskContext<'_>, request: &ImportRequest<'_>) -> Result<BuildId, BoxedDiagnose> {
     let dir = context.work_dir.join("import");
-    make_dir(&dir)?;
-    let nvr = &request.reserved.nvr;
-    let arch = &request.built.arch;
-    let archive_name = format!("docker-image-{}.{arch}.tar.gz", request.built.built.image.manifest.config.digest.hex());
-    let archive = dir.join(&archive_name);
-    let name_in_archive = format!("{}:{}-{}", request.pushed.repository, nvr.version, nvr.release);
-    tokio::task::block_in_place(|| docker_archive::write(store, &request.built.built.image, &archive, &[name_in_archive], true))?;
-    let archive_file = output_file(&archive, &archive_name)?;
-
-    let mut uploads = vec![(archive, archive_name)];
-    let mut logs = Vec::new();
+    std::fs::create_dir_all(&dir).map_err(|source| WorkFileError { path: dir.clone(), source })?;
+    let mut uploads = Vec::new();
+    let mut logs: Vec<LogFile> = request.results.iter().flat_map(|r| r.logs.iter().cloned()).collect();
     for (name, path) in context.log.files() {
         let copy = dir.join(&name);
         std::fs::copy(&path, &copy).map_err(|source| WorkFileError { path: copy.clone(), source })?;
-        let log_arch = (name == format!("{arch}.log")).then(|| arch.clone());
-        logs.push(LogFile { file: output_file(&copy, &name)?, arch: log_arch });
+        logs.push(own_log(request, &copy, &name)?);
         uploads.push((copy, name));
     }
-    for (name, text) in &request.built.reports {
+    for (name, text) in request.reports {
         let path = dir.join(name);
         std::fs::write(&path, text).map_err(|source| WorkFileError { path: path.clone(), source })?;
         // Beside the logs and not as an archive: pungi and others take every archive of type `image` for an image.
-        logs.push(LogFile { file: output_file(&path, name)?, arch: Some(arch.clone()) });
+        logs.push(own_log(request, &path, name)?);
         uploads.push((path, name.clone()));
     }
-    let input = import_input(context, request, archive_file, logs);
-    let metadata = content_generator::metadata(&input)?;
+    let metadata = content_generator::metadata(&import_input(context, request, logs))?;
     let metadata_path = dir.join("metadata.json");
-    let text = metadata.to_string();
-    std::fs::write(&metadata_path, text).map_err(|source| WorkFileError { path: metadata_path.clone(), source })?;
+    std::fs::write(&metadata_path, metadata.to_string())
+        .map_err(|source| WorkFileError { path: metadata_path.clone(), source })?;
     uploads.push((metadata_path, "metadata.json".into()));
     for (path, name) in &uploads {
-        context.session.upload_file(path, &remote, name, &|_, _| {}).await?;
+        context.session.upload_file(path, request.upload_dir, name, &|_, _| {}).await?;
     }
     // CGImport itself is not tied to the task, so ask last thing before it.
     let info = context.session.get_task_info(context.task, false).await?;
-    if info.as_ref().is_none_or(|i| i.state != TaskState::Open) {
+    if info.as_ref().is_none_or(|i| i.state != TaskState::Open || i.host_id != Some(context.host)) {
         return Err(TaskGone { task: context.task, state: info.map(|i| i.state) }.into());
     }
-    let build = import_once(context, request, &remote).await?;
-    context.log.step(&format!("imported {nvr} as build {build}"));
+    let build = import_once(context, request).await?;
+    context.log.step(&format!("imported {} as build {build}", request.reserved.nvr));
     Ok(build)
 }
 
+/// A file of this task; `ARCH.log` and the like belong to their architecture.
+fn own_log(request: &ImportRequest<'_>, path: &Path, name: &str) -> Result<LogFile, WorkFileError> {
+    let of_arch = |result: &&ArchResult| {
+        let arch = result.arch.as_str();
+        name.strip_suffix(".log").is_some_and(|stem| stem == arch) || name.contains(&format!("-{arch}."))
+    };
+    let arch = request.results.iter().find(of_arch).map(|r| r.arch.clone());
+    Ok(LogFile { file: output_file(path, name, Some(request.upload_dir))?, arch })
+}
+
 /// Imports; when the answer was lost, looks whether the hub did it (hubs before 1.36 do not notice a repeated call).
-async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>, remote: &str) -> Result<BuildId, BoxedDiagnose> {
-    match context.session.import("metadata.json", remote, &request.reserved.token).await {
+async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>) -> Result<BuildId, BoxedDiagnose> {
+    let metadata = format!("{}/metadata.json", request.upload_dir);
+    match context.session.import(&metadata, WORK, &request.reserved.token).await {
         Ok(build) => Ok(build),
         Err(error) => match context.session.get_build(&request.reserved.nvr).await {
             Ok(Some(build)) if build.state == koji_session::BuildState::Complete && build.task_id == Some(context.task) => {
@@ -128,40 +128,22 @@ async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>, rem
     }
 }
 
-fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, archive: OutputFile, logs: Vec<LogFile>) -> ImportInput {
-    let image = &request.built.built.image;
-    let digests = BTreeMap::from([(image.manifest_media_type.clone(), request.pushed.image.digest.clone())]);
-    let primary: Vec<_> = request.tags.primary.iter().cloned().collect();
-    let base = request.base.and_then(|name| request.parents.get(name));
-    let mut extra = serde_json::Map::new();
-    let repos: Vec<_> = request
-        .content
-        .koji_repos
-        .iter()
-        .map(|(tag, id)| serde_json::json!({"tag": tag, "repo_id": id, "event": request.target.event}))
-        .collect();
-    let content: Vec<_> =
-        request.content.sources.iter().map(|s| serde_json::json!({"name": s.name, "url": s.base_url})).collect();
-    let parents: BTreeMap<_, _> = request.parents.iter().map(|(name, parent)| (name, &parent.pinned)).collect();
-    extra.insert(
-        "containerbuild".into(),
-        serde_json::json!({
-            "target": request.target.target.name, "koji_repos": repos, "content": content, "pinned_parents": parents,
-        }),
-    );
+fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, logs: Vec<LogFile>) -> ImportInput {
+    let (pinned, published) = (request.pinned, request.published);
+    let primary: Vec<_> = pinned.tags.primary.iter().cloned().collect();
     ImportInput {
         generator: ContentGenerator { name: context.settings.content_generator.name.clone(), ..ContentGenerator::default() },
         nvr: request.reserved.nvr.clone(),
-        source: Some(request.fetched.source.to_string()),
-        start_time: request.start_time,
+        source: Some(pinned.source.clone()),
+        start_time: pinned.start_time,
         end_time: now(),
-        owner: request.target.owner.clone(),
-        submitter: request.target.owner.clone(),
+        owner: pinned.owner.clone(),
+        submitter: pinned.owner.clone(),
         build_id: Some(request.reserved.build_id),
         task_id: Some(context.task),
         image: ImageInfo {
             isolated: request.params.isolated,
-            parents: request
+            parents: pinned
                 .parents
                 .iter()
                 .map(|(name, parent)| ParentImage {
@@ -169,94 +151,74 @@ fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, archive:
                     build: parent.build.clone().map(|(id, nvr)| ParentBuild { id, nvr }),
                 })
                 .collect(),
-            parent_build_id: base.and_then(|p| p.build.as_ref()).map(|(id, _)| *id),
+            parent_build_id: pinned
+                .base
+                .as_ref()
+                .and_then(|name| pinned.parents.get(name))
+                .and_then(|p| p.build.as_ref())
+                .map(|(id, _)| *id),
             yum_repourls: request.params.yum_repourls.clone(),
-            media_types: vec![image.manifest_media_type.clone()],
+            media_types: media_types(request),
             index: Some(ImageIndex {
                 tags: primary.clone(),
-                floating_tags: request.tags.floating.clone(),
-                unique_tags: vec![request.tags.unique.clone()],
-                pull: request.pushed.image.pull_specs.clone(),
-                digests: digests.clone(),
+                floating_tags: pinned.tags.floating.clone(),
+                unique_tags: vec![pinned.tags.unique.clone()],
+                pull: published.pull_specs.clone(),
+                digests: BTreeMap::from([(published.media_type.clone(), published.digest.clone())]),
             }),
         },
         osbs_build: OsbsBuild::default(),
         userdata: request.params.userdata.clone(),
-        extra,
-        arches: vec![ArchOutput {
-            arch: request.built.arch.clone(),
-            host: BuildrootHost { os: os_name(), arch: build_model::Arch::host() },
-            tools: vec![Tool { name: "containerbuild".into(), version: env!("CARGO_PKG_VERSION").into() }],
-            host_components: Vec::new(),
-            archive,
-            docker: DockerInfo {
-                id: image.manifest.config.digest.clone(),
-                parent_id: base.map(|p| p.image.manifest.config.digest.clone()),
-                layer_sizes: image
-                    .layers()
-                    .iter()
-                    .map(|l| LayerSize::Compressed { digest: l.digest.clone(), size: l.size })
-                    .collect(),
-                repositories: request.pushed.image.pull_specs.clone(),
-                tags: primary,
-                digests,
-                config: serde_json::from_slice(&image.config_bytes).unwrap_or(serde_json::Value::Null),
-            },
-            components: components(request.built),
-        }],
+        extra: own_extra(pinned, request.results),
+        arches: request.results.iter().filter_map(|result| output(pinned, published, result)).collect(),
         logs,
         files: Vec::new(),
         site_extensions: Vec::new(),
     }
 }
 
-fn components(built: &BuiltArch) -> Vec<RpmComponent> {
-    built
-        .proof
-        .packages
-        .iter()
-        .map(|p| &p.ident)
-        .filter(|rpm| rpm.nvra.nvr.name != "gpg-pubkey")
-        .map(|rpm| RpmComponent {
-            nvra: rpm.nvra.clone(),
-            epoch: rpm.epoch,
-            sigmd5: rpm.sigmd5.clone(),
-            sha256header: rpm.sha256header.clone(),
-            signature: rpm.sigkey().map(str::to_owned),
-        })
-        .collect()
-}
-
-fn output_file(path: &Path, name: &str) -> Result<OutputFile, WorkFileError> {
-    let failed = |source| WorkFileError { path: path.to_owned(), source };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let mut sum = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut size = 0_u64;
-    loop {
-        let n = std::io::Read::read(&mut file, &mut buffer).map_err(failed)?;
-        if n == 0 {
-            break;
-        }
-        sum.update(&buffer[..n]);
-        size += n as u64;
+/// An architecture's image. The only image of a build has the build's own tags.
+fn output(pinned: &PinnedBuild, published: &Published, result: &ArchResult) -> Option<ArchOutput> {
+    let mut output = result.output()?;
+    if published.digest == result.member.digest {
+        output.docker.repositories.clone_from(&published.pull_specs);
+        output.docker.tags = pinned.tags.primary.iter().cloned().collect();
     }
-    let digest = build_model::Digest::from_sha256(&sum.finalize().into());
-    Ok(OutputFile { name: name.to_owned(), size, checksum: Checksum::Sha256(digest.hex().to_owned()) })
+    Some(output)
 }
 
-fn make_dir(dir: &PathBuf) -> Result<(), WorkFileError> {
-    std::fs::create_dir_all(dir).map_err(|source| WorkFileError { path: dir.clone(), source })
+/// The media types of everything that was pushed, the index's first.
+fn media_types(request: &ImportRequest<'_>) -> Vec<String> {
+    let mut types = vec![request.published.media_type.clone()];
+    for result in request.results {
+        if !types.contains(&result.member.media_type) {
+            types.push(result.member.media_type.clone());
+        }
+    }
+    types
 }
 
-/// Differs between two runs of one task: the reservation's token is new, or the time is.
-fn unique_suffix(reserved: &Reserved) -> String {
-    format!("{}-{}", now(), &reserved.token.chars().take(8).collect::<String>())
-}
-
-/// `PRETTY_NAME` of os-release, as the buildroot's host.os.
-fn os_name() -> String {
-    let text = std::fs::read_to_string("/etc/os-release").unwrap_or_default();
-    let name = text.lines().find_map(|l| l.strip_prefix("PRETTY_NAME=")).unwrap_or("Linux");
-    name.trim_matches('"').to_owned()
+/// `extra.containerbuild`: what the build was pinned to, and which architectures it lacks.
+fn own_extra(pinned: &PinnedBuild, results: &[ArchResult]) -> serde_json::Map<String, serde_json::Value> {
+    let repos: Vec<_> = pinned
+        .koji_repos
+        .iter()
+        .map(|repo| serde_json::json!({"tag": repo.tag, "repo_id": repo.repo_id, "event": pinned.event}))
+        .collect();
+    let mut content: Vec<serde_json::Value> = Vec::new();
+    for source in results.iter().filter_map(|r| pinned.content.get(&r.arch)).flatten() {
+        let entry = serde_json::json!({"name": source.name, "url": source.base_url});
+        if !content.contains(&entry) {
+            content.push(entry);
+        }
+    }
+    let parents: BTreeMap<_, _> = pinned.parents.iter().map(|(name, parent)| (name, &parent.pinned)).collect();
+    let missing: Vec<_> = pinned.arches.iter().map(|a| &a.arch).filter(|a| results.iter().all(|r| r.arch != **a)).collect();
+    let mut own = serde_json::json!({
+        "target": pinned.target, "koji_repos": repos, "content": content, "pinned_parents": parents,
+    });
+    if let Some(map) = own.as_object_mut().filter(|_| !missing.is_empty()) {
+        map.insert("missing_arches".into(), serde_json::json!(missing));
+    }
+    serde_json::Map::from_iter([("containerbuild".to_owned(), own)])
 }

@@ -1,6 +1,7 @@
-//! Step 7: the target's content sources, pinned: for a Koji tag one repository id, for a URL its repomd checksum
-//! (taken by the gate when it starts). What is pinned is recorded in the build.
+//! The target's content sources, pinned once for all architectures: for a Koji tag one repository id, for a URL its repomd
+//! checksum (taken by the gate when it starts). What is pinned is recorded in the build.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, FaultCode, KojiTag, RepoId};
@@ -8,6 +9,7 @@ use rpm_provenance::ContentSource;
 
 use super::ResolvedTarget;
 use crate::config::{ContentSourceSettings, Origin};
+use crate::task::pinned_build::PinnedRepo;
 use crate::task::run::TaskContext;
 
 /// How often an unfinished repository is asked about (koji's own watcher: 6 s), and for how long at most.
@@ -16,10 +18,10 @@ const WAIT_AT_MOST: Duration = Duration::from_secs(7200);
 
 /// The repositories of one build.
 pub struct PinnedContent {
-    /// For the gate.
-    pub sources: Vec<ContentSource>,
-    /// Tag and repository id of those that are Koji's, for the record.
-    pub koji_repos: Vec<(KojiTag, RepoId)>,
+    /// For the gate of each architecture.
+    pub sources: BTreeMap<Arch, Vec<ContentSource>>,
+    /// Those that are Koji's, for the record.
+    pub koji_repos: Vec<PinnedRepo>,
 }
 
 /// Why there is no repository.
@@ -67,7 +69,7 @@ impl Diagnose for ContentError {
 pub async fn pin_content(
     context: &TaskContext<'_>,
     target: &ResolvedTarget,
-    arch: &Arch,
+    arches: &[Arch],
 ) -> Result<PinnedContent, BoxedDiagnose> {
     let own = ContentSourceSettings {
         name: "build".into(),
@@ -76,27 +78,32 @@ pub async fn pin_content(
         gpgkeys: Vec::new(),
     };
     let configured = context.settings.content_of(&target.target.name.0).map(|c| c.sources.clone()).unwrap_or_else(|| vec![own]);
-    let mut pinned = PinnedContent { sources: Vec::new(), koji_repos: Vec::new() };
+    let sources = arches.iter().map(|arch| (arch.clone(), Vec::new())).collect();
+    let mut pinned = PinnedContent { sources, koji_repos: Vec::new() };
     for source in configured {
-        let base_url = match source.origin() {
-            Ok(Origin::Url(url)) => url.replace("$arch", arch.as_str()),
+        // With `$arch` where the architecture goes.
+        let url = match source.origin() {
+            Ok(Origin::Url(url)) => url.to_owned(),
             Ok(Origin::Tag(tag)) => {
                 let tag = KojiTag(tag.to_owned());
-                let repo = repo_of(context, &tag).await?;
-                pinned.koji_repos.push((tag.clone(), repo));
+                let repo_id = repo_of(context, &tag).await?;
                 let topurl = context.settings.hub.topurl.trim_end_matches('/');
-                format!("{topurl}/repos/{tag}/{repo}/{arch}/")
+                let url = format!("{topurl}/repos/{tag}/{repo_id}/$arch/");
+                pinned.koji_repos.push(PinnedRepo { tag, repo_id });
+                url
             }
             Err(_) => continue, // refused when the configuration was read
         };
-        context.log.step(&format!("content {}: {base_url}", source.name));
-        pinned.sources.push(ContentSource {
-            name: source.name.clone(),
-            base_url,
-            repomd_sha256: None,
-            gpgkeys: source.gpgkeys.clone(),
-            of_request: false,
-        });
+        context.log.step(&format!("content {}: {url}", source.name));
+        for (arch, sources) in &mut pinned.sources {
+            sources.push(ContentSource {
+                name: source.name.clone(),
+                base_url: url.replace("$arch", arch.as_str()),
+                repomd_sha256: None,
+                gpgkeys: source.gpgkeys.clone(),
+                of_request: false,
+            });
+        }
     }
     Ok(pinned)
 }

@@ -182,6 +182,11 @@ impl RepositorySettings {
         self.yaml.buildtime_limit
     }
 
+    /// Whether the repository does without an architecture that fails.
+    pub fn is_optional(&self, arch: &Arch) -> bool {
+        self.yaml.platforms.optional.contains(arch)
+    }
+
     /// The floating tags, where they are not the default ones: those of container.yaml alone, or the default ones with
     /// those of `additional-tags`.
     pub fn floating_tags(&self, version: &str) -> Option<Vec<String>> {

@@ -3,6 +3,7 @@
 //! They only add to what is *offered*; the gate releases what Koji built, wherever it is offered. A site allows the
 //! hosts such files may come from and may point to (`policy.repo_url_hosts`); none are allowed by default.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
@@ -69,36 +70,38 @@ impl Diagnose for RepoUrlError {
     }
 }
 
-/// The content sources of the request's `.repo` files, in their order.
+/// Adds the content sources of the request's `.repo` files, in their order, to those of each architecture. A file is
+/// fetched once for all of them.
 ///
 /// # Errors
 /// The first file that is not allowed, cannot be fetched or is not usable.
-pub async fn repo_url_sources(
+pub async fn add_repo_urls(
     context: &TaskContext<'_>,
     urls: &[String],
-    arch: &Arch,
-) -> Result<Vec<ContentSource>, BoxedDiagnose> {
+    sources: &mut BTreeMap<Arch, Vec<ContentSource>>,
+) -> Result<(), BoxedDiagnose> {
     let allowed = &context.settings.policy.repo_url_hosts;
-    let mut sources = Vec::new();
     for (number, url) in urls.iter().enumerate() {
         let bad = |problem: String| RepoUrlError::Content { url: url.clone(), problem };
         check_host(url, url, allowed)?;
         let text = fetch(url).await?;
-        for repo in parse(&text, arch).map_err(bad)? {
-            check_host(&repo.base_url, url, allowed)?;
-            // Two files may use the same section name; the number keeps them apart in the sandbox.
-            let name = format!("request{number}-{}", repo.name);
-            context.log.step(&format!("content {name}: {}", repo.base_url));
-            sources.push(ContentSource {
-                name,
-                base_url: repo.base_url,
-                repomd_sha256: None,
-                gpgkeys: Vec::new(),
-                of_request: true,
-            });
+        for (arch, sources) in &mut *sources {
+            for repo in parse(&text, arch).map_err(bad)? {
+                check_host(&repo.base_url, url, allowed)?;
+                // Two files may use the same section name; the number keeps them apart in the sandbox.
+                let name = format!("request{number}-{}", repo.name);
+                context.log.step(&format!("content {name}: {}", repo.base_url));
+                sources.push(ContentSource {
+                    name,
+                    base_url: repo.base_url,
+                    repomd_sha256: None,
+                    gpgkeys: Vec::new(),
+                    of_request: true,
+                });
+            }
         }
     }
-    Ok(sources)
+    Ok(())
 }
 
 fn check_host(url: &str, file: &str, allowed: &[String]) -> Result<(), RepoUrlError> {

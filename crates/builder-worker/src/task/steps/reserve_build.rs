@@ -1,10 +1,11 @@
 //! Step 6: may this package go into the destination tag, and which release is free: `CGInitBuild`, token on disk
 //! before use. Run again with the same task it finds its own reservation. The undo is in `worker/settle.rs`.
 
-use build_model::{Blame, BoxedDiagnose, Diagnose, FaultCode, KojiTag, Nvr};
-use koji_session::{Build, BuildState};
+use build_model::{Blame, BoxedDiagnose, BuildId, Diagnose, FaultCode, KojiTag, Nvr};
+use koji_session::{Build, BuildState, HubError};
 
 use super::{Named, ResolvedTarget};
+use crate::task::pinned_build::PinnedBuild;
 use crate::task::run::TaskContext;
 use crate::worker::Reserved;
 
@@ -48,6 +49,14 @@ pub enum NameTaken {
         /// Its state.
         state: BuildState,
     },
+    /// It is reserved for this very task, and nobody knows the token.
+    #[error("{nvr} was reserved (build {id}), but the hub's answer with its token was lost")]
+    TokenLost {
+        /// The name.
+        nvr: Nvr,
+        /// The reserved build.
+        id: BuildId,
+    },
     /// Others were quicker, twenty times.
     #[error("no free release of {name}-{version} found in {TRIES} tries")]
     Crowded {
@@ -60,13 +69,17 @@ pub enum NameTaken {
 
 impl Diagnose for NameTaken {
     fn blame(&self) -> Blame {
-        Blame::Packager
+        match self {
+            NameTaken::TokenLost { .. } => Blame::Hub,
+            _ => Blame::Packager,
+        }
     }
     fn kind(&self) -> &'static str {
         match self {
             NameTaken::NotListed { .. } => "package-not-listed",
             NameTaken::Blocked { .. } => "package-blocked",
             NameTaken::Exists { .. } => "nvr-exists",
+            NameTaken::TokenLost { .. } => "nvr-token-lost",
             NameTaken::Crowded { .. } => "nvr-crowded",
         }
     }
@@ -77,8 +90,44 @@ impl Diagnose for NameTaken {
             }
             NameTaken::Blocked { .. } => "ask release engineering why it is blocked".into(),
             NameTaken::Exists { .. } => "raise the `release` label, or leave it out to get the next free one".into(),
+            NameTaken::TokenLost { .. } => "submit again; the name is free as soon as this task has ended".into(),
             NameTaken::Crowded { .. } => "submit again".into(),
         })
+    }
+}
+
+/// What became of the reservation of an earlier run.
+pub enum Held {
+    /// It stands, and its token is here; nothing was reserved for a scratch build.
+    Yes(Option<Reserved>),
+    /// It was used: what is left is tagging.
+    AlreadyImported(Box<Build>),
+    /// Its token is not on this host, or the build was cancelled. The reason, for the log.
+    Lost(String),
+}
+
+/// Looks for the reservation of a build that an earlier run of this task has pinned.
+///
+/// # Errors
+/// The hub's.
+pub async fn held_reservation(context: &TaskContext<'_>, pinned: &PinnedBuild) -> Result<Held, BoxedDiagnose> {
+    if pinned.scratch {
+        return Ok(Held::Yes(None));
+    }
+    let build = context.session.get_build(&pinned.nvr).await?;
+    let state = match build {
+        Some(build) if build.state == BuildState::Complete && build.task_id == Some(context.task) => {
+            return Ok(Held::AlreadyImported(Box::new(build)));
+        }
+        Some(build) => build.state,
+        None => return Ok(Held::Lost(format!("{} does not exist any more", pinned.nvr))),
+    };
+    match context.journal.reserved().filter(|r| r.nvr == pinned.nvr) {
+        Some(reserved) if state == BuildState::Building => Ok(Held::Yes(Some(reserved.clone()))),
+        None if state == BuildState::Building => {
+            Ok(Held::Lost(format!("{} was reserved on another builder, which keeps the token", pinned.nvr)))
+        }
+        _ => Ok(Held::Lost(format!("the reservation of {} has ended ({state:?})", pinned.nvr))),
     }
 }
 
@@ -133,14 +182,35 @@ pub async fn reserve_build(
                 context.log.step(&format!("reserved {} (build {})", reserved.nvr, reserved.build_id));
                 return Ok(Claim::Reserved(reserved));
             }
-            // Somebody else took this release between the two calls; with an explicit release there is no other.
-            Err(error) if labels.release.is_none() && error.fault_code() == Some(FaultCode::GenericError) => {
+            // Somebody else took this release between the two calls, or the answer with the token was lost. With an
+            // explicit release there is no other.
+            Err(error) if is_taken(&error) => {
+                if let Some(own) = own_reservation(context, &nvr).await? {
+                    context.journal.add_lost(own)?;
+                    if labels.release.is_some() {
+                        return Err(NameTaken::TokenLost { nvr, id: own }.into());
+                    }
+                } else if labels.release.is_some() {
+                    return Err(error.into());
+                }
                 context.log.step(&format!("{nvr} is taken ({error}); trying the next release"));
             }
             Err(error) => return Err(error.into()),
         }
     }
     Err(NameTaken::Crowded { name: labels.component.clone(), version: labels.version.clone() }.into())
+}
+
+/// Whether the name cannot be reserved any more: by a fault of the hub, or because it has been, and only the answer is lost.
+fn is_taken(error: &HubError) -> bool {
+    error.fault_code() == Some(FaultCode::GenericError) || matches!(error, HubError::AnswerLost { .. })
+}
+
+/// The build, when this very task has reserved the name.
+async fn own_reservation(context: &TaskContext<'_>, nvr: &Nvr) -> Result<Option<BuildId>, HubError> {
+    let build = context.session.get_build(nvr).await?;
+    let own = build.filter(|b| b.state == BuildState::Building && b.task_id == Some(context.task));
+    Ok(own.map(|b| b.id))
 }
 
 async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, package: &str) -> Result<(), BoxedDiagnose> {

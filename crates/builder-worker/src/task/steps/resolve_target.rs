@@ -39,14 +39,6 @@ pub enum TargetError {
         /// What it has.
         offered: String,
     },
-    /// An architecture this builder cannot build.
-    #[error("this builder is a {host} machine and builds one arch a task; {arch} needs a host of that arch")]
-    ForeignArch {
-        /// The machine.
-        host: Arch,
-        /// The arch asked for.
-        arch: Arch,
-    },
 }
 
 impl Diagnose for TargetError {
@@ -54,7 +46,6 @@ impl Diagnose for TargetError {
         match self {
             TargetError::NotFound(_) | TargetError::ArchNotOffered { .. } => Blame::Packager,
             TargetError::Locked(_) | TargetError::NoArches(_) => Blame::Hub,
-            TargetError::ForeignArch { .. } => Blame::Site,
         }
     }
     fn kind(&self) -> &'static str {
@@ -63,7 +54,6 @@ impl Diagnose for TargetError {
             TargetError::Locked(_) => "tag-locked",
             TargetError::NoArches(_) => "tag-without-arches",
             TargetError::ArchNotOffered { .. } => "arch-not-offered",
-            TargetError::ForeignArch { .. } => "arch-not-built-here",
         }
     }
     fn hint(&self) -> Option<String> {
@@ -72,7 +62,6 @@ impl Diagnose for TargetError {
             TargetError::Locked(tag) => format!("ask release engineering about the freeze of {tag}, or build with --scratch"),
             TargetError::NoArches(tag) => format!("set them with `koji edit-tag --arches=… {tag}`"),
             TargetError::ArchNotOffered { .. } => "choose among the tag's arches".into(),
-            TargetError::ForeignArch { .. } => "set the build tag's arches to those of the builders".into(),
         })
     }
 }
@@ -116,16 +105,4 @@ pub async fn resolve_target(
         None => None,
     };
     Ok(ResolvedTarget { event, target, arches, owner })
-}
-
-/// The one architecture to build, of those that target, options and repository leave.
-///
-/// # Errors
-/// [`TargetError::ForeignArch`] when any of them is not this machine's.
-pub fn arch_built_here(arches: &[Arch]) -> Result<Arch, TargetError> {
-    let host = Arch::host();
-    match arches.iter().find(|a| **a != host) {
-        Some(arch) => Err(TargetError::ForeignArch { host, arch: arch.clone() }),
-        None => Ok(host),
-    }
 }

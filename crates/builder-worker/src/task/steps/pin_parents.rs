@@ -1,47 +1,35 @@
-//! Step 4: every image the Dockerfile names, resolved **once** to a digest, pulled, and traced to its Koji build.
+//! Every image the Dockerfile names, resolved **once** to a digest for all architectures and traced to its Koji build.
 //!
 //! A tag that moves while the build runs changes nothing: everything after this step uses the digests found here.
 //! The image's own labels name its N-V-R; the hub's record of that build must hold the very digest (compat §3.7).
+//! Only descriptions are fetched here; the layers are pulled where they are used (`pull_parents.rs`).
 
 use std::collections::BTreeMap;
 
 use build_model::{Arch, Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose, Digest, ImageLabels, Nvr};
 use image_layers::{LocalImage, Store};
 use koji_session::{Build, BuildState};
-use registry::{ImageReference, PullEvent, Registry};
+use registry::{ImageReference, Registry};
 use rpm_provenance::files::Decision;
-use rpm_provenance::report::{ParentBuild, ParentImage};
 
 use crate::build_context::BuildContext;
+use crate::task::pinned_build::{PinnedArch, PinnedParent};
 use crate::task::run::TaskContext;
 
-/// A parent image.
-pub struct Parent {
-    /// What was pulled, with digest.
-    pub pinned: String,
-    /// The image, all of it in the store.
-    pub image: LocalImage,
-    /// Its Koji build; `None` only where the site allows foreign parents.
-    pub build: Option<(BuildId, Nvr)>,
-    /// Why it is none.
-    pub foreign: Option<String>,
+/// The images of a build, described.
+pub struct PinnedParents {
+    /// By the reference the Dockerfile uses.
+    pub parents: BTreeMap<String, PinnedParent>,
+    /// What each architecture's image of a reference says about itself; its layers are not here.
+    descriptions: BTreeMap<(Arch, String), LocalImage>,
 }
 
-impl Parent {
-    /// The parent as the report has it.
-    pub fn report(&self, reference: &str, base: Option<&str>) -> ParentImage {
-        ParentImage {
-            reference: reference.to_owned(),
-            pinned: Some(self.pinned.clone()),
-            build: self.build.as_ref().map(|(id, nvr)| ParentBuild { id: id.0, nvr: nvr.to_string() }),
-            foreign: self.foreign.clone(),
-            base: base == Some(reference),
-        }
+impl PinnedParents {
+    /// What the image behind a reference says about itself. `None` for an optional architecture it has no image for.
+    pub fn description(&self, arch: &Arch, reference: &str) -> Option<&LocalImage> {
+        self.descriptions.get(&(arch.clone(), reference.to_owned()))
     }
 }
-
-/// The parents by the reference the Dockerfile uses.
-pub type Parents = BTreeMap<String, Parent>;
 
 /// Why an image may not be a parent.
 #[derive(Debug, thiserror::Error)]
@@ -125,86 +113,113 @@ impl Diagnose for ParentError {
     }
 }
 
-/// Resolves, checks and pulls every image.
+/// Resolves and checks every image of every architecture's plan.
 ///
 /// # Errors
-/// [`ParentError`], or the registry's or hub's.
-pub async fn resolve_parents(
+/// [`ParentError`], or the registry's or hub's. An optional architecture that an image lacks is no error here: its own
+/// task will fail and say so.
+pub async fn pin_parents(
     context: &TaskContext<'_>,
     registry: &Registry,
     store: &Store,
-    read: &BuildContext,
+    plans: &[(PinnedArch, BuildContext)],
     params: &BuildContainerParams,
     target: &str,
-    arch: &Arch,
-) -> Result<Parents, BoxedDiagnose> {
-    let mut parents = Parents::new();
-    let base_of_target = read.base_reference();
+) -> Result<PinnedParents, BoxedDiagnose> {
+    let mut found = PinnedParents { parents: BTreeMap::new(), descriptions: BTreeMap::new() };
+    // An index is resolved for one architecture; an optional one may be missing there.
+    let Some((asking, _)) = plans.iter().find(|(a, _)| !a.optional).or(plans.first()) else { return Ok(found) };
     let policy = context.settings.policy.rules();
-    for (reference, span) in read.plan.image_references() {
-        let place = format!("{}:{}", read.dockerfile_name, span.first_line);
-        if let Some(refused) = policy.judge_reference(Some(target), &reference) {
-            let (line, remedy) = (refused.line(), refused.remedy);
-            return Err(ParentError::Registry { image: reference, place, line, remedy }.into());
-        }
-        let wanted = match &params.koji_parent_build {
-            Some(nvr) if Some(reference.as_str()) == base_of_target => pull_spec_of(context, nvr).await?,
-            _ => reference.clone(),
-        };
-        let asked: ImageReference = wanted.parse()?;
-        let resolved = registry.resolve(&asked, arch).await?;
-        let log = context.log.clone();
-        let image = registry
-            .pull(&resolved.reference, arch, store, &move |event| {
-                if let PullEvent::Layers { total, missing, bytes } = event
-                    && missing > 0
-                {
-                    log.step(&format!("pulling {missing} of {total} layers, {} MB", bytes >> 20));
-                }
-            })
-            .await?;
-        let pinned = resolved.reference.to_string();
-        let digests = [resolved.digest.clone(), image.manifest_digest.clone()];
-        let (build, foreign) = match koji_build_of(context, &image, &pinned, &place, &digests).await {
-            Ok(build) => (Some(build), None),
-            Err(error) if policy.foreign_parent(Some(target), &reference) != Decision::Refuse => {
-                context.log.step(&format!("parent {pinned} is allowed by the site although: {error}"));
-                (None, Some(error.to_string()))
+    for (_, read) in plans {
+        let base = read.base_reference();
+        for (reference, span) in read.plan.image_references() {
+            if found.parents.contains_key(&reference) {
+                continue;
             }
-            Err(error) => return Err(error),
-        };
-        if let Some((_, nvr)) = &build {
-            context.log.step(&format!("parent {reference} is {nvr} ({})", image.manifest_digest.short()));
+            let place = format!("{}:{}", read.dockerfile_name, span.first_line);
+            if let Some(refused) = policy.judge_reference(Some(target), &reference) {
+                let (line, remedy) = (refused.line(), refused.remedy);
+                return Err(ParentError::Registry { image: reference, place, line, remedy }.into());
+            }
+            let wanted = match &params.koji_parent_build {
+                Some(nvr) if Some(reference.as_str()) == base => pull_spec_of(context, nvr).await?,
+                _ => reference.clone(),
+            };
+            let asked: ImageReference = wanted.parse()?;
+            let resolved = registry.resolve(&asked, &asking.arch).await?;
+            let pinned = resolved.reference.to_string();
+            let mut images = Vec::new();
+            for (pinned_arch, _) in plans {
+                match registry.pull_description(&resolved.reference, &pinned_arch.arch, store).await {
+                    Ok(image) => images.push((pinned_arch.arch.clone(), image)),
+                    Err(error) if pinned_arch.optional => {
+                        context.log.step(&format!("warning: the optional {} will fail: {error}", pinned_arch.arch));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            let parent = Candidate { name: &pinned, place: &place, digest: &resolved.digest, images: &images };
+            let (build, foreign) = match koji_build_of(context, &parent).await {
+                Ok(build) => (Some(build), None),
+                Err(error) if policy.foreign_parent(Some(target), &reference) != Decision::Refuse => {
+                    context.log.step(&format!("parent {pinned} is allowed by the site although: {error}"));
+                    (None, Some(error.to_string()))
+                }
+                Err(error) => return Err(error),
+            };
+            if let Some((_, nvr)) = &build {
+                context.log.step(&format!("parent {reference} is {nvr} ({})", resolved.digest.short()));
+            }
+            let described = images.into_iter().map(|(arch, image)| ((arch, reference.clone()), image));
+            found.descriptions.extend(described);
+            found.parents.insert(reference, PinnedParent { pinned, build, foreign });
         }
-        parents.insert(reference, Parent { pinned, image, build, foreign });
     }
-    Ok(parents)
+    Ok(found)
+}
+
+/// An image that might be a Koji build.
+struct Candidate<'a> {
+    /// Its reference with digest.
+    name: &'a str,
+    /// Dockerfile and line.
+    place: &'a str,
+    /// Digest of what the reference names: a manifest or an index.
+    digest: &'a Digest,
+    /// Its image of each architecture.
+    images: &'a [(Arch, LocalImage)],
 }
 
 /// The Koji build an image is, proven by digest.
-async fn koji_build_of(
-    context: &TaskContext<'_>,
-    image: &LocalImage,
-    name: &str,
-    place: &str,
-    digests: &[Digest],
-) -> Result<(BuildId, Nvr), BoxedDiagnose> {
-    let unlabelled = |why: String| ParentError::NoBuildLabels { image: name.into(), place: place.into(), why };
-    let labels = ImageLabels::from_labels(&image.config.config.labels).map_err(|e| unlabelled(e.to_string()))?;
+async fn koji_build_of(context: &TaskContext<'_>, image: &Candidate<'_>) -> Result<(BuildId, Nvr), BoxedDiagnose> {
+    let unlabelled = |why: String| ParentError::NoBuildLabels { image: image.name.into(), place: image.place.into(), why };
+    let (_, first) = image.images.first().ok_or_else(|| unlabelled("it has no image for any arch of this build".into()))?;
+    let labels = ImageLabels::from_labels(&first.config.config.labels).map_err(|e| unlabelled(e.to_string()))?;
     let release = labels.release.ok_or_else(|| unlabelled("it has no label `release`".into()))?;
     let nvr = Nvr { name: labels.component, version: labels.version, release };
-    let not_a_build = || ParentError::NotABuild { image: name.into(), place: place.into(), nvr: nvr.to_string() };
+    let not_a_build = || ParentError::NotABuild { image: image.name.into(), place: image.place.into(), nvr: nvr.to_string() };
     let build = context.session.get_build(&nvr).await?.filter(|b| b.state == BuildState::Complete).ok_or_else(not_a_build)?;
     let mut recorded = recorded_digests(&build.extra.to_json());
     for archive in context.session.list_archives(build.id, Some("image")).await? {
         recorded.extend(recorded_digests(&archive.extra.to_json()));
     }
-    if digests.iter().any(|d| recorded.iter().any(|r| r == d.as_str())) {
-        Ok((build.id, nvr))
-    } else {
-        let digest = image.manifest_digest.clone();
-        Err(ParentError::OtherDigest { image: name.into(), place: place.into(), nvr, digest }.into())
+    match unrecorded(image, &recorded) {
+        None => Ok((build.id, nvr)),
+        Some(digest) => {
+            let (image, place) = (image.name.to_owned(), image.place.to_owned());
+            Err(ParentError::OtherDigest { image, place, nvr, digest }.into())
+        }
     }
+}
+
+/// The first digest that would have to be recorded and is not. An index speaks for all it names; without it, every
+/// architecture's image has to be known.
+fn unrecorded(image: &Candidate<'_>, recorded: &[String]) -> Option<Digest> {
+    let known = |digest: &Digest| recorded.iter().any(|r| r == digest.as_str());
+    if known(image.digest) {
+        return None;
+    }
+    image.images.iter().map(|(_, i)| &i.manifest_digest).find(|digest| !known(digest)).cloned()
 }
 
 /// Every digest that a build's or an archive's `extra` records: `image.index.digests`, `docker.digests` and the
