@@ -8,7 +8,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-real-hub bench fuzz lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-scale test-real-hub bench fuzz lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -41,6 +41,9 @@ test-e2e: build
 
 test-differential: build  ## the same contexts built by buildah and by us
 	$(PYTHON) -m pytest -q tests/differential
+
+test-scale: build  ## ten workers and two hundred tasks on one hub
+	PYTHONPATH=examples:python:tests/e2e $(PYTHON) tests/e2e/scale.py
 
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }

@@ -27,10 +27,11 @@ class BuildTask:
     fault: str
 
 
-def submit(scene: Scene, name: str) -> int:
+def submit(scene: Scene, name: str, *options: str, target: str = TARGET) -> int:
     """Run `koji container-build` as the packager; returns the task id."""
     url = scene.scm_url(name, dist_git.commit(scene, name))
-    output = koji(scene, "container-build", "--nowait", "--git-branch", dist_git.BRANCH, TARGET, url, user=PACKAGER)
+    arguments = ["container-build", "--nowait", "--git-branch", dist_git.BRANCH, *options, target, url]
+    output = koji(scene, *arguments, user=PACKAGER)
     match = re.search(r"Created task: (\d+)", output)
     if not match:
         raise SceneError(f"koji container-build named no task:\n{output}")

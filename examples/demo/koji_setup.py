@@ -53,10 +53,10 @@ def tags_and_target(scene: Scene) -> None:
     koji(scene, "add-target", TARGET, CONTAINER_BUILD_TAG, DEST_TAG)
 
 
-def host(scene: Scene, name: str, channel: str) -> None:
+def host(scene: Scene, name: str, channel: str, arch: str = os.uname().machine, new_channel: bool = True) -> None:
     """Register a builder host, in one channel only: a new host is in `default`, which we have no handlers for."""
-    koji(scene, "add-host", name, os.uname().machine)
-    koji(scene, "add-host-to-channel", "--new", name, channel)
+    koji(scene, "add-host", name, arch)
+    koji(scene, "add-host-to-channel", *(["--new"] if new_channel else []), name, channel)
     together(scene, ["remove-host-from-channel", name, "default"], ["edit-host", "--capacity", "8", name])
 
 

@@ -61,7 +61,7 @@ def up(scene: Scene, jobs: int = 2, settings: str = "") -> Scene:
     with acts.act("3. Koji: the base image"):
         base_image.publish(scene)
     with acts.act("3. Koji: the worker checks in"):
-        worker.start(scene, jobs, settings)
+        worker.start(scene, worker.Worker(settings=(("max_jobs", jobs), ("poll_seconds", 1)), policy=settings))
     return scene
 
 

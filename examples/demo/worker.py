@@ -1,10 +1,11 @@
-"""Configures and starts the containerbuild worker, as the Koji host `builder1`. Called by `up`."""
+"""Configures and starts containerbuild workers: the Koji host `builder1`, called by `up`; tests start more of them."""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from . import acts, processes
@@ -13,19 +14,18 @@ from .scene import BUILD_TAG, CONTENT_GENERATOR, REGISTRY_NAME, REPOSITORY, TARG
 
 CONFIG = """\
 # The worker of the demo. `containerbuild check-config FILE` explains every key.
-policy_file = "policy.toml"
+policy_file = "{policy_file}"
 
 [hub]
 url = "{hub_url}"
-cert = "{ca}/{host}.pem"
+{login}
 ca = "{ca}/ca.crt"
 topurl = "{top_url}"
 
 [worker]
-state_dir = "{state}/worker"
-max_jobs = {jobs}
-poll_seconds = 1
+state_dir = "{state}/{name}"
 min_free_mb = 1024
+{settings}
 
 [registry]
 push = "{registry}"
@@ -91,15 +91,40 @@ def binary() -> Path:
     return path
 
 
-def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
-    """The worker's TOML file; `settings` is the site's policy instead of the demo's."""
-    config = scene.state / "worker.toml"
+@dataclass(frozen=True)
+class Worker:
+    """One worker: service name, Koji host, `[worker]` settings; a password instead of a certificate; a policy."""
+
+    name: str = "worker"
+    host: str = WORKER_HOST
+    settings: tuple[tuple[str, object], ...] = (("max_jobs", 2), ("poll_seconds", 1))
+    hub_url: str = ""
+    password: str = ""
+    policy: str = ""
+
+    @property
+    def policy_file(self) -> str:
+        """Beside the configuration. The demo's worker has the one that tests change."""
+        return "policy.toml" if self.name == "worker" else f"{self.name}-policy.toml"
+
+
+def write_config(scene: Scene, which: Worker) -> Path:
+    """The worker's TOML file."""
+    config = scene.state / f"{which.name}.toml"
+    login = f'cert = "{scene.ca}/{which.host}.pem"'
+    if which.password:
+        file = scene.state / f"{which.name}.password"
+        file.write_text(which.password)
+        login = f'user = "{which.host}"\npassword_file = "{file}"'
     config.write_text(
         CONFIG.format(
-            hub_url=scene.hub_url,
+            hub_url=which.hub_url or scene.hub_url,
             top_url=scene.top_url,
             ca=scene.ca,
-            host=WORKER_HOST,
+            login=login,
+            name=which.name,
+            policy_file=which.policy_file,
+            settings="\n".join(f"{key} = {json.dumps(value)}" for key, value in which.settings),
             state=scene.state,
             registry=scene.registry,
             registry_name=REGISTRY_NAME,
@@ -107,26 +132,25 @@ def write_config(scene: Scene, jobs: int = 2, settings: str = "") -> Path:
             build_tag=BUILD_TAG,
             mirror=scene.mirror_url,
             content_generator=CONTENT_GENERATOR,
-            jobs=jobs,
         )
     )
-    (scene.state / "policy.toml").write_text(settings or policy(scene))
+    (scene.state / which.policy_file).write_text(which.policy or policy(scene))
     return config
 
 
-def start(scene: Scene, jobs: int = 2, settings: str = "") -> processes.Service:
+def start(scene: Scene, which: Worker = Worker()) -> processes.Service:
     """Start the worker; returns when the hub has seen its host ready."""
-    config = write_config(scene, jobs, settings)
-    service = processes.start(scene, "worker", [str(binary()), "worker", "--config", str(config)])
+    config = write_config(scene, which)
+    service = processes.start(scene, which.name, [str(binary()), "worker", "--config", str(config)])
     began = time.time()
 
     def checked_in() -> bool:
-        host = call(scene, "getHost", WORKER_HOST)
+        host = call(scene, "getHost", which.host)
         assert isinstance(host, dict)
         updated = call(scene, "getLastHostUpdate", host["id"], True)
         # A restarted worker's host is still marked ready from before; a second for rounding.
         return bool(host["ready"]) and isinstance(updated, int | float) and updated >= began - 1
 
     processes.wait_until(scene, service, checked_in)
-    acts.say(f"host {WORKER_HOST} is ready (log: {scene.logs / 'worker.log'})")
+    acts.say(f"host {which.host} is ready (log: {scene.logs / (which.name + '.log')})")
     return service

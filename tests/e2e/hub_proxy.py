@@ -1,0 +1,155 @@
+"""A proxy between a worker and its hub, which counts calls and does what networks and hubs do at the worst moment.
+
+Plain HTTP, so the worker behind it logs in with a password. Used by test_lost_answers.py and scale.py.
+"""
+
+import collections
+import contextlib
+import http.client
+import sqlite3
+import subprocess
+import threading
+import xmlrpc.client
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import urlsplit
+
+from demo import koji_setup
+from demo.koji_client import koji
+from demo.scene import CONTENT_GENERATOR
+from devhub.users import hashed
+
+PASSWORD = "for a test"
+
+# Without these a hub cannot tell a repeated call from a new one, as hubs 1.31 to 1.35 cannot for the stock client.
+CALL_NUMBERS = {"koji-session-callnum", "koji-callnum"}
+
+
+class HubProxy:
+    """The proxy. `drop` and `away` arm it; `calls` counts requests by method."""
+
+    def __init__(self, hub_url, numbered=True):
+        self.hub = urlsplit(hub_url)
+        self.numbered = numbered
+        self.calls = collections.Counter()
+        self.dropped = []
+        self._drop = collections.Counter()
+        self._away = False
+        self._lock = threading.Lock()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}{self.hub.path}"
+
+    def __enter__(self):
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.1}, daemon=True).start()
+        return self
+
+    def __exit__(self, *exception):
+        self.server.shutdown()
+        self.server.server_close()
+
+    def drop(self, method, times=1):
+        """The next `times` answers to `method` are lost; the hub has done what was asked."""
+        with self._lock:
+            self._drop[method] += times
+
+    @contextlib.contextmanager
+    def away(self):
+        """Inside the block the hub cannot be reached."""
+        self._away = True
+        try:
+            yield
+        finally:
+            self._away = False
+
+    def takes_part(self):
+        """Whether requests come through."""
+        return not self._away
+
+    def counts(self, methods):
+        """Notes a request of these methods; whether its answer is to be lost."""
+        with self._lock:
+            self.calls.update(methods)
+            for method in methods:
+                if self._drop[method] > 0:
+                    self._drop[method] -= 1
+                    self.dropped.append(method)
+                    return True
+        return False
+
+    def reset(self):
+        """Forgets the counts."""
+        with self._lock:
+            self.calls.clear()
+
+
+def methods_of(content_type, body):
+    """The methods a request calls: one, those of a multicall with it, or an upload."""
+    if content_type.startswith("application/octet-stream"):
+        return ["rawUpload"]
+    params, method = xmlrpc.client.loads(body, use_builtin_types=True)
+    if method != "multiCall":
+        return [method]
+    return [method, *(call["methodName"] for call in params[0])]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    proxy = None
+
+    def log_message(self, format, *args):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if not self.proxy.takes_part():
+            self._hang_up()
+            return
+        lost = self.proxy.counts(methods_of(self.headers["Content-Type"], body))
+        hub = self.proxy.hub
+        headers = {k: v for k, v in self.headers.items() if self.proxy.numbered or k.lower() not in CALL_NUMBERS}
+        headers["Host"] = hub.netloc
+        connection = http.client.HTTPConnection(hub.hostname, hub.port, timeout=600)
+        try:
+            connection.request("POST", self.path, body, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
+        if lost:
+            self._hang_up()
+            return
+        self.send_response(answer.status)
+        for name in ("Content-Type", "Koji-Version"):
+            if answer.getheader(name):
+                self.send_header(name, answer.getheader(name))
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def _hang_up(self):
+        self.close_connection = True
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(2)
+
+
+def add_host(scene, name, channel, new_channel):
+    """A builder host whose worker may log in with PASSWORD over plain HTTP."""
+    koji_setup.host(scene, name, channel, new_channel=new_channel)
+    koji(scene, "edit-host", "--capacity", "20", name)
+    koji(scene, "grant-cg-access", name, CONTENT_GENERATOR)
+    if scene.koji_src:
+        sockets, port = str(scene.hub_dir / "run"), str(scene.port("database"))
+        psql = ["psql", "-q", "-h", sockets, "-p", port, "-U", "koji", "koji"]
+        psql += ["-v", f"name={name}", "-v", f"pw={PASSWORD}"]
+        statement = "UPDATE users SET password = :'pw' WHERE name = :'name'"
+        subprocess.run(psql, input=statement, text=True, check=True, capture_output=True)
+        return
+    connection = sqlite3.connect(scene.hub_dir / "hub.sqlite", timeout=30)
+    with connection:
+        connection.execute("UPDATE users SET password = ? WHERE name = ?", (hashed(PASSWORD), name))
+    connection.close()
+
+
+def plain_url(scene):
+    """The hub over plain HTTP."""
+    return f"http://localhost:{scene.port('hub_http')}/kojihub"
