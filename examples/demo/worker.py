@@ -35,9 +35,6 @@ aliases = [{{ prefix = "{registry_name}", location = "{registry}" }}]
 [scm]
 allowed = "127.0.0.1*:/container/*"
 
-[policy]
-repo_url_hosts = ["127.0.0.1"]
-
 # What RUN instructions of builds for this target are offered. The gate releases of it what Koji has built: the two
 # last ones are here to show what it refuses.
 [content.{target}]
@@ -52,6 +49,11 @@ name = "{content_generator}"
 """
 
 # What the demo's site demands of images besides the proof: see docs/POLICY.md. Every task reads it anew.
+HOSTS = """\
+[policy]
+repo_url_hosts = ["127.0.0.1"]
+
+"""
 POLICY = """\
 [[policy.signing_keys]]
 name = "demo-key"
@@ -134,7 +136,7 @@ def write_config(scene: Scene, which: Worker) -> Path:
             content_generator=CONTENT_GENERATOR,
         )
     )
-    (scene.state / which.policy_file).write_text(which.policy or policy(scene))
+    (scene.state / which.policy_file).write_text(HOSTS + (which.policy or policy(scene)))
     return config
 
 
