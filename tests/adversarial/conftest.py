@@ -27,8 +27,10 @@ _E2E = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_E2E)
 pytest_report_header = _E2E.pytest_report_header
 
-# Besides the demo's, which lets requests name repositories on this machine: those of the adversary.
+# Instead of the demo's policy. Requests may name repositories on this machine: those of the adversary.
 SETTINGS = """\
+[policy]
+repo_url_hosts = ["127.0.0.1"]
 
 [policy.rpms]
 allowed_keys = ["{distribution}", "{site}"]
