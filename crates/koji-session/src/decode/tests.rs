@@ -1,5 +1,7 @@
 //! The decoder: what it accepts, what it refuses, and that nothing makes it panic.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -179,6 +181,36 @@ proptest! {
     fn no_shuffled_markup_causes_a_panic(parts in proptest::collection::vec(proptest::sample::select(MARKUP), 0..40)) {
         let document = format!("<methodResponse><params><param>{}", parts.concat());
         let _ = decode_response(document.as_bytes());
+    }
+}
+
+#[test]
+fn markup_beside_the_values_means_nothing() {
+    for xml in [
+        "<value a='>' b=\"/>\"><int>5</int></value>",
+        "<value ><int\n>5</int ></value\t>",
+        "<!-- <value> --><value><!----><int><?php echo ?>5</int></value><?x?>",
+        "<x:value xmlns:x='y'><x:int>5</x:int></x:value>",
+        "<value><int><![CDATA[]]>5<![CDATA[\r]]></int></value>",
+    ] {
+        assert_eq!(response(xml).expect(xml), Value::Int(5), "{xml}");
+    }
+    let text = response("<value><string><![CDATA[\r\na\rb]]]]><![CDATA[>]]></string></value>").expect("text");
+    assert_eq!(text, Value::from("\na\nb]]>"));
+    for xml in [
+        "<value a='>",
+        "<value <int>",
+        "<value/ >",
+        "<>",
+        "</>",
+        "<value></value",
+        "<value><![CDATA[x</value>",
+        "<!-- ",
+        "<?x",
+        "<!x>",
+    ] {
+        let error = response(xml).expect_err(xml).to_string();
+        assert!(error.contains("not well-formed"), "{xml}: {error}");
     }
 }
 
