@@ -18,6 +18,9 @@ pub struct RpmIdent {
     pub sha1header: Option<String>,
     /// Declared SHA-256 of the header, hex.
     pub sha256header: Option<String>,
+    /// Declared SHA3-256 of the header, hex; rpm 6.
+    #[serde(default)]
+    pub sha3_256header: Option<String>,
     /// The header digests recomputed over the bytes.
     pub computed: HeaderDigests,
     /// The vendor.
@@ -30,6 +33,12 @@ pub struct RpmIdent {
     pub build_time: Option<u64>,
     /// Key id of the signature, 16 hex digits; a claim, not verified here.
     pub signing_key: Option<String>,
+    /// Declared digests of the compressed payload, `sha256:HEX` and the like; part of what the header digests cover.
+    #[serde(default)]
+    pub payload_digests: Vec<String>,
+    /// `name:stream:version:context` of a module's package.
+    #[serde(default)]
+    pub modularity_label: Option<String>,
     /// Whether the header lists files.
     pub has_files: bool,
     /// Whether the header holds scriptlets.
@@ -103,18 +112,22 @@ impl RpmIdent {
             None if !std::ptr::eq(header, signatures) => signatures.binary(tag::SIGTAG_MD5)?.map(hex),
             None => None,
         };
+        let sha3_256header = signatures.string(tag::SHA3_256HEADER)?;
         let mut ident = RpmIdent {
             nvra: Nvra { nvr, arch },
             epoch,
             sigmd5,
             sha1header: signatures.string(tag::SHA1HEADER)?,
             sha256header: signatures.string(tag::SHA256HEADER)?,
-            computed: HeaderDigests::of(header),
+            computed: HeaderDigests::of(header, sha3_256header.is_some()),
+            sha3_256header,
             vendor: header.string(tag::VENDOR)?,
             source_rpm,
             size,
             build_time: header.number(tag::BUILDTIME)?,
             signing_key: signing_key_id(signatures),
+            payload_digests: payload_digests(header)?,
+            modularity_label: header.string(tag::MODULARITYLABEL)?,
             has_files: header.has(tag::BASENAMES) || header.has(tag::DIRINDEXES) || header.has(tag::OLDFILENAMES),
             has_scriptlets: tag::SCRIPTLETS.iter().any(|t| header.has(*t)),
             fault: None,
@@ -127,16 +140,42 @@ impl RpmIdent {
         if let Some(number) = header.overridden_identity() {
             return Some(format!("tag {number} is set again outside the part of the header that its digests cover"));
         }
-        for (name, declared, computed) in
-            [("SHA256HEADER", &self.sha256header, &self.computed.sha256), ("SHA1HEADER", &self.sha1header, &self.computed.sha1)]
-        {
-            match declared {
-                Some(declared) if declared != computed => {
-                    return Some(format!("{name} declares {declared}, the header's bytes give {computed}"));
-                }
-                _ => {}
+        for (name, declared, computed) in self.declared_digests() {
+            if declared != computed {
+                return Some(format!("{name} declares {declared}, the header's bytes give {computed}"));
             }
         }
         None
     }
+
+    /// The header digests the package declares, each with what its bytes give.
+    pub(crate) fn declared_digests(&self) -> impl Iterator<Item = (&'static str, &str, &str)> {
+        let computed = self.computed.sha3_256.as_deref().unwrap_or_default();
+        [
+            ("SHA256HEADER", &self.sha256header, self.computed.sha256.as_str()),
+            ("SHA3_256HEADER", &self.sha3_256header, computed),
+            ("SHA1HEADER", &self.sha1header, self.computed.sha1.as_str()),
+        ]
+        .into_iter()
+        .filter_map(|(name, declared, computed)| Some((name, declared.as_deref()?, computed)))
+    }
+}
+
+/// The digests of the compressed payload that a header declares.
+fn payload_digests(header: &Header) -> Result<Vec<String>, HeaderError> {
+    let mut all = Vec::new();
+    if let Some(digest) = header.string(tag::PAYLOADDIGEST)? {
+        let algorithm = match header.number(tag::PAYLOADDIGESTALGO)? {
+            None | Some(8) => "sha256".to_owned(),
+            Some(10) => "sha512".to_owned(),
+            Some(other) => format!("algorithm-{other}"),
+        };
+        all.push(format!("{algorithm}:{digest}"));
+    }
+    for (number, algorithm) in [(tag::PAYLOADSHA512, "sha512"), (tag::PAYLOADSHA3_256, "sha3-256")] {
+        if let Some(digest) = header.string(number)? {
+            all.push(format!("{algorithm}:{digest}"));
+        }
+    }
+    Ok(all)
 }

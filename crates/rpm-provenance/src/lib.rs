@@ -14,6 +14,7 @@ mod koji_rpms;
 pub mod package_file;
 pub mod policy;
 mod proof;
+pub mod query;
 mod release_policy;
 pub mod repodata;
 pub mod report;

@@ -84,15 +84,8 @@ fn read_headers(reader: &mut impl Read) -> Result<(PackageHeader, Header), Heade
         return Err(HeaderError::damaged("the header of a package file holds entries outside its immutable region"));
     }
     let ident = RpmIdent::from_header(&main, &signatures)?;
-    for (digest, declared, computed) in
-        [("SHA256HEADER", &ident.sha256header, &ident.computed.sha256), ("SHA1HEADER", &ident.sha1header, &ident.computed.sha1)]
-    {
-        match declared {
-            Some(declared) if declared != computed => {
-                return Err(differs(&ident, digest, declared, computed));
-            }
-            _ => {}
-        }
+    if let Some((digest, declared, computed)) = ident.declared_digests().find(|(_, declared, computed)| declared != computed) {
+        return Err(differs(&ident, digest, declared, computed));
     }
     let algorithm_is_sha256 = matches!(main.number(tag::PAYLOADDIGESTALGO)?, None | Some(8));
     let payload_sha256 = if algorithm_is_sha256 { main.string(tag::PAYLOADDIGEST)? } else { None };

@@ -68,6 +68,8 @@ pub enum Rule {
     NoRpmdb,
     /// Proof only: the rpmdb cannot be read.
     UnreadableRpmdb,
+    /// Proof only: rows of the rpmdb contradict rpm's own index over them.
+    EditedRpmdb,
 }
 
 impl Rule {
@@ -104,6 +106,7 @@ impl Rule {
             Rule::Duplicate => "duplicate",
             Rule::NoRpmdb => "no-rpmdb",
             Rule::UnreadableRpmdb => "unreadable-rpmdb",
+            Rule::EditedRpmdb => "edited-rpmdb",
         }
     }
 
@@ -148,7 +151,9 @@ impl Rule {
             Rule::WrongArchitecture => "install the package of the image's own architecture",
             Rule::Duplicate => "remove one of the two in the Dockerfile",
             Rule::NoRpmdb => "start from an image with RPMs, and do not delete its rpmdb",
-            Rule::UnreadableRpmdb => "find the instruction that changes the rpmdb other than through rpm, and take it out",
+            Rule::UnreadableRpmdb | Rule::EditedRpmdb => {
+                "find the instruction that changes the rpmdb other than through rpm, and take it out"
+            }
         })
     }
 }
@@ -165,6 +170,8 @@ impl std::fmt::Display for Rule {
 pub enum MatchedBy {
     /// The header digest, recomputed here, is the one Koji recorded.
     HeaderDigest,
+    /// The header digest, recomputed here, is that of Koji's own file: hubs before 1.36 record none.
+    KojiFile,
     /// SIGMD5 equals Koji's `payloadhash`.
     Sigmd5,
 }
@@ -173,6 +180,7 @@ impl MatchedBy {
     pub(crate) fn describe(self) -> &'static str {
         match self {
             MatchedBy::HeaderDigest => "SHA-256 of the header",
+            MatchedBy::KojiFile => "SHA-256 of the header of Koji's file",
             MatchedBy::Sigmd5 => "SIGMD5",
         }
     }
@@ -215,13 +223,19 @@ fn match_digests(rpm: &RpmIdent, known: &KnownRpm) -> Result<MatchedBy, (Rule, S
     let mut matched = None;
     let sha1_there = known.sha1header.as_deref().or((hash_kind == "sha1").then_some(hash));
     let sha256_there = known.sha256header.as_deref().or((hash_kind == "sha256").then_some(hash));
-    for (what, here, there) in
-        [("header SHA-256", &rpm.computed.sha256, sha256_there), ("header SHA-1", &rpm.computed.sha1, sha1_there)]
-    {
-        match there.filter(|t| !t.is_empty()) {
-            Some(there) if !there.eq_ignore_ascii_case(here) => return differs(what, here, there),
-            // SHA-1 alone can be forged with an effort, so it may refuse but not release.
-            Some(_) if what == "header SHA-256" => matched = Some(MatchedBy::HeaderDigest),
+    let sha3_there = known.sha3_256header.as_deref().or((hash_kind == "sha3-256").then_some(hash));
+    let sha3_here = rpm.computed.sha3_256.as_deref();
+    // SHA-1 alone can be forged with an effort, so it may refuse but not release.
+    for (what, releases, here, there) in [
+        ("header SHA-256", true, Some(rpm.computed.sha256.as_str()), sha256_there),
+        ("header SHA3-256", true, sha3_here, sha3_there),
+        ("header SHA-1", false, Some(rpm.computed.sha1.as_str()), sha1_there),
+    ] {
+        match (here, there.filter(|t| !t.is_empty())) {
+            (Some(here), Some(there)) if !there.eq_ignore_ascii_case(here) => return differs(what, here, there),
+            (Some(_), Some(_)) if releases => {
+                matched = Some(if known.header_from_file { MatchedBy::KojiFile } else { MatchedBy::HeaderDigest });
+            }
             _ => {}
         }
     }
@@ -252,7 +266,10 @@ mod tests {
             sigmd5: Some("aa".repeat(16)),
             sha1header: None,
             sha256header: None,
-            computed: HeaderDigests { sha1: "11".repeat(20), sha256: "22".repeat(32) },
+            sha3_256header: None,
+            computed: HeaderDigests { sha1: "11".repeat(20), sha256: "22".repeat(32), sha3_256: None },
+            payload_digests: Vec::new(),
+            modularity_label: None,
             vendor: None,
             source_rpm: Some("web-1-1.src.rpm".into()),
             size: 0,
@@ -288,6 +305,12 @@ mod tests {
         let rpm = RpmIdent { sigmd5: None, ..rpm() };
         let six = KnownRpm { payloadhash: format!("sha256::{}", "22".repeat(32)), ..known() };
         assert_eq!(judge(&rpm, Some(&six)), Ok(MatchedBy::HeaderDigest));
+        let with_sha3 =
+            RpmIdent { computed: HeaderDigests { sha3_256: Some("44".repeat(32)), ..rpm.computed.clone() }, ..rpm.clone() };
+        let same = KnownRpm { payloadhash: format!("sha3-256::{}", "44".repeat(32)), ..known() };
+        assert_eq!(judge(&with_sha3, Some(&same)), Ok(MatchedBy::HeaderDigest));
+        let other = KnownRpm { sha3_256header: Some("55".repeat(32)), payloadhash: six.payloadhash.clone(), ..known() };
+        assert_eq!(judge(&with_sha3, Some(&other)).expect_err("differs").0, Rule::DigestDiffers);
         let sha3 = KnownRpm { payloadhash: "sha3-256::00".into(), ..known() };
         assert_eq!(judge(&rpm, Some(&sha3)).expect_err("nothing to compare").0, Rule::NoDigest);
         let sha1 = KnownRpm { payloadhash: format!("sha1::{}", "11".repeat(20)), ..known() };

@@ -196,6 +196,39 @@ fn a_link_between_two_places_is_one_database_and_two_differing_ones_are_refused(
 }
 
 #[test]
+fn a_database_that_the_images_macros_lead_to_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    install(&root, &[&rpmbuild(dir.path(), &Recipe::default())]);
+    std::fs::create_dir_all(root.join("opt")).unwrap();
+    std::fs::rename(root.join("var/lib/rpm"), root.join("opt/db")).unwrap();
+    assert_eq!(read_dir(&root).unwrap().format, RpmDbFormat::Absent);
+    std::fs::create_dir_all(root.join("etc/rpm")).unwrap();
+    std::fs::write(root.join("etc/rpm/macros.site"), "# ours\n%_dbpath\t/opt/db\n").unwrap();
+    let db = read_dir(&root).unwrap();
+    assert_eq!((db.path.as_str(), db.packages.len()), ("/opt/db/rpmdb.sqlite", 1));
+    // a second one at the usual place would be what another rpm sees
+    let other = dir.path().join("other");
+    install(&other, &[&rpmbuild(dir.path(), &Recipe { name: "other", ..Recipe::default() })]);
+    std::fs::rename(other.join("var/lib/rpm"), root.join("var/lib/rpm")).unwrap();
+    assert!(matches!(read_dir(&root), Err(RpmDbError::Several { .. })));
+}
+
+#[test]
+fn what_an_ostree_image_was_composed_of_is_no_second_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let (base, added) =
+        (rpmbuild(dir.path(), &Recipe::default()), rpmbuild(dir.path(), &Recipe { name: "added", ..Recipe::default() }));
+    install(&root, &[&base]);
+    let composed = root.join("usr/lib/sysimage/rpm-ostree-base-db");
+    std::fs::create_dir_all(composed.parent().unwrap()).unwrap();
+    run(std::process::Command::new("cp").arg("-a").arg(root.join("var/lib/rpm")).arg(&composed));
+    install(&root, &[&added]);
+    assert_eq!(read_dir(&root).unwrap().packages.len(), 2);
+}
+
+#[test]
 fn a_database_link_out_of_the_root_is_not_followed() {
     let dir = tempfile::tempdir().unwrap();
     let (root, outside) = (dir.path().join("root"), dir.path().join("outside"));
@@ -347,4 +380,82 @@ proptest::proptest! {
             let _ = read_dir(dir.path());
         }
     }
+}
+
+/// The headers of the sqlite database of `root` as a Berkeley DB hash file, written by Berkeley DB's own `db5.3_load`.
+/// Headers are longer than its pages, so they lie on overflow pages.
+fn to_berkeley_db(root: &Path, to: &Path, page_size: usize, big_endian: bool) {
+    let headers: Vec<(u32, Vec<u8>)> = database(root)
+        .prepare("SELECT hnum, blob FROM Packages")
+        .unwrap()
+        .query_map([], |r| Ok((r.get(0)?, r.get(1)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let order = if big_endian { 4321 } else { 1234 };
+    let mut dump = format!("VERSION=3\nformat=bytevalue\ntype=hash\ndb_lorder={order}\ndb_pagesize={page_size}\nHEADER=END\n");
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    let key = |n: u32| if big_endian { n.to_be_bytes() } else { n.to_le_bytes() };
+    dump.push_str(&format!(" {}\n {}\n", hex(&key(0)), hex(&key(headers.len() as u32))));
+    for (number, blob) in &headers {
+        dump.push_str(&format!(" {}\n {}\n", hex(&key(*number)), hex(blob)));
+    }
+    dump.push_str("DATA=END\n");
+    let file = to.parent().unwrap().join("dump");
+    std::fs::write(&file, dump).unwrap();
+    run(std::process::Command::new("db5.3_load").arg("-f").arg(&file).arg(to));
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn berkeley_dbs_of_either_byte_order_and_any_page_size_read_as_rpm_reads_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path().join("root");
+    let rpms: Vec<_> = (0..40)
+        .map(|n| rpmbuild(dir.path(), &Recipe { name: &format!("p{n}"), epoch: (n % 3 == 0).then_some(n), ..Recipe::default() }))
+        .collect();
+    install(&root, &rpms.iter().map(std::path::PathBuf::as_path).collect::<Vec<_>>());
+    let expected = sorted(&run(rpm(&root).args(["-qa", "--qf", QUERY])));
+    assert_eq!(expected.len(), 40);
+    for (page_size, big_endian) in [(512, false), (4096, false), (65_536, false), (4096, true), (512, true)] {
+        let old = dir.path().join(format!("old-{page_size}-{big_endian}"));
+        let folder = old.join("var/lib/rpm");
+        std::fs::create_dir_all(&folder).unwrap();
+        to_berkeley_db(&root, &folder.join("Packages"), page_size, big_endian);
+        let db = read_dir(&old).unwrap();
+        assert_eq!((db.format, db.unreadable.len()), (RpmDbFormat::BdbHash, 0));
+        assert_eq!(listed(&db), expected, "{page_size} {big_endian}");
+        assert!(db.packages.iter().all(|p| p.fault.is_none()));
+        if !big_endian {
+            // rpm's own read-only backend; it does not swap bytes
+            let theirs = run(rpm(&old).args(["--define", "_db_backend bdb_ro", "-qa", "--qf", QUERY]));
+            assert_eq!(sorted(&theirs), expected, "{page_size}");
+        }
+        // half a database is not half the packages
+        let file = folder.join("Packages");
+        let bytes = std::fs::read(&file).unwrap();
+        std::fs::write(&file, &bytes[..bytes.len() - page_size / 2]).unwrap();
+        assert!(matches!(read_dir(&old), Err(RpmDbError::Damaged { .. })), "{page_size} {big_endian}");
+        std::fs::write(&file, &bytes[..page_size * 2]).unwrap();
+        assert!(read_dir(&old).is_err(), "headers lead to pages that are not there");
+    }
+}
+
+#[test]
+fn rows_that_lead_to_the_same_bytes_again_and_again_take_no_memory() {
+    // ndb: 1000 slots that all point to one blob of a megabyte
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("var/lib/rpm");
+    std::fs::create_dir_all(&folder).unwrap();
+    let mut file = b"RpmP".to_vec();
+    [0u32, 0, 4, 0, 0, 0, 0].iter().for_each(|n| file.extend(n.to_le_bytes()));
+    for _ in 0..(4 * 4096 - 32) / 16 {
+        file.extend(b"Slot");
+        [1u32, 4 * 4096 / 16, 0].iter().for_each(|n| file.extend(n.to_le_bytes()));
+    }
+    file.extend(b"BlbS");
+    [1u32, 0, 1 << 20].iter().for_each(|n| file.extend(n.to_le_bytes()));
+    file.extend(vec![0; 1 << 20]);
+    std::fs::write(folder.join("Packages.db"), file).unwrap();
+    assert!(matches!(read_dir(dir.path()), Err(RpmDbError::TooLarge { .. })));
 }

@@ -1,15 +1,18 @@
 //! `containerbuild rpms DIR|IMAGE`: the RPMs of an unpacked root or an image, read from the layers in this process.
 //!
-//! What it prints equals `rpm -qa --root … --qf FORMAT` on the same database, without an `rpm` program and without
-//! running anything of the image. Exit 0 printed, 1 the database is damaged or absent, 2 the image cannot be read.
+//! What it prints equals `rpm -qa --root … --qf FORMAT` on the same database (in the database's order, a line end added),
+//! without an `rpm` program and without running anything of the image. Exit 0 printed, 1 the database is damaged or absent, 2 the image cannot be read.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use build_model::{Arch, BoxedDiagnose, nearest};
+use build_model::{Arch, BoxedDiagnose};
 use image_layers::{MergedView, Store, UnpackLimits};
 use registry::{Registry, RegistryConfig};
-use rpm_provenance::{RpmDb, RpmDbFormat, RpmIdent, rpmdb};
+use rpm_provenance::query::{FormatError, QueryFormat};
+use rpm_provenance::rpmdb::{self, LocateOptions};
+use rpm_provenance::{RpmDb, RpmDbFormat, RpmIdent};
 
 use super::image_source::ImageLocation;
 
@@ -18,12 +21,16 @@ use super::image_source::ImageLocation;
 pub struct Args {
     /// A directory with an unpacked root, or an image: oci:DIR, oci-archive:FILE, docker-archive:FILE, registry reference.
     image: String,
-    /// What to print for each RPM, as in `rpm --queryformat`: %{name}, %{epoch}, …, \n and \t. A line end is added.
+    /// What to print for each RPM, as in `rpm --queryformat`: tags, widths, [arrays], conditions, :formatters.
+    /// A line end is added.
     #[arg(long, default_value = "%{nvra}")]
     format: String,
     /// Print a JSON list instead.
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    /// Directory of the rpmdb in the image, where it is none that distributions use (rpm's macro %_dbpath).
+    #[arg(long, value_name = "DIR")]
+    dbpath: Option<String>,
     /// Architecture to choose from an image index.
     #[arg(long, default_value_t = Arch::host().to_string())]
     arch: String,
@@ -35,60 +42,57 @@ pub struct Args {
     insecure_registry: Vec<String>,
 }
 
-/// The tags a format may name.
-const TAGS: [&str; 16] = [
-    "name",
-    "epoch",
-    "epochnum",
-    "version",
-    "release",
-    "arch",
-    "nvr",
-    "nvra",
-    "nevra",
-    "evr",
-    "sigmd5",
-    "sha1header",
-    "sha256header",
-    "vendor",
-    "sourcerpm",
-    "buildtime",
-];
-
 /// Runs the subcommand.
 pub fn main(args: &Args) -> ExitCode {
-    let format = match Format::parse(&args.format) {
+    let format = match QueryFormat::parse(&args.format) {
         Ok(format) => format,
-        Err(message) => {
-            eprintln!("containerbuild: --format: {message}");
+        Err(error) => {
+            eprintln!("containerbuild: --format: {error}");
             return ExitCode::from(super::NOT_TOLD);
         }
     };
-    let db = match read(args) {
-        Ok(db) => db,
+    let (db, lines) = match read(args, &format) {
+        Ok(found) => found,
         Err(error) => return super::fail(&error, super::NOT_TOLD),
     };
+    let mut whole = db.unreadable.is_empty() && db.format != RpmDbFormat::Absent;
+    // Whoever reads the list may have seen enough: a closed pipe is no error.
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     if args.json {
         let list: Vec<_> = db.packages.iter().map(json).collect();
-        println!("{:#}", serde_json::Value::Array(list));
+        let _ = writeln!(out, "{:#}", serde_json::Value::Array(list));
     } else {
-        for rpm in &db.packages {
-            println!("{}", format.of(rpm));
+        for (rpm, line) in db.packages.iter().zip(lines) {
+            match line {
+                Ok(line) => {
+                    let _ = out.write_all(&line).and_then(|()| out.write_all(b"\n"));
+                }
+                Err(error) => {
+                    eprintln!("containerbuild: {}: {error}", rpm.nvra);
+                    whole = false;
+                }
+            }
         }
     }
+    let _ = out.flush();
     for row in &db.unreadable {
         eprintln!("containerbuild: row {} of {} cannot be read: {}", row.number, db.path, row.reason);
+    }
+    for contradiction in &db.contradictions {
+        eprintln!("containerbuild: {}: {contradiction}", db.path);
     }
     if db.format == RpmDbFormat::Absent {
         eprintln!("containerbuild: there is no rpmdb");
     }
-    let whole = db.unreadable.is_empty() && db.format != RpmDbFormat::Absent;
     if whole { ExitCode::SUCCESS } else { ExitCode::from(super::NOT_RIGHT) }
 }
 
-fn read(args: &Args) -> Result<RpmDb, BoxedDiagnose> {
+type Lines = Vec<Result<Vec<u8>, FormatError>>;
+
+fn read(args: &Args, format: &QueryFormat) -> Result<(RpmDb, Lines), BoxedDiagnose> {
+    let options = LocateOptions { also: args.dbpath.clone() };
     if Path::new(&args.image).is_dir() {
-        return Ok(rpmdb::read_dir(Path::new(&args.image))?);
+        return Ok(rpmdb::query_view(&rpmdb::view_of(Path::new(&args.image))?, &options, format)?);
     }
     let location: ImageLocation = args.image.parse().map_err(NotAnImage)?;
     let arch = Arch::canonical(&args.arch)?;
@@ -97,7 +101,8 @@ fn read(args: &Args) -> Result<RpmDb, BoxedDiagnose> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(NoRuntime)?;
     let image = runtime.block_on(location.load(&store, &registry, &arch))?;
     let layers = store.unpack_image(&image, &UnpackLimits::default())?;
-    Ok(rpmdb::read_view(&MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect()))?)
+    let view = MergedView::new(layers.into_iter().rev().map(|l| l.dir).collect());
+    Ok(rpmdb::query_view(&view, &options, format)?)
 }
 
 /// The argument is neither a directory nor an image.
@@ -128,113 +133,13 @@ impl build_model::Diagnose for NoRuntime {
     }
 }
 
-/// A parsed query format.
-struct Format(Vec<Piece>);
-
-enum Piece {
-    Text(String),
-    Tag(&'static str),
-}
-
-impl Format {
-    /// Parses `%{tag}`, `%%`, `\n`, `\t` and `\\`; tag names in any case.
-    fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut plain = String::new();
-        let mut chars = text.chars();
-        while let Some(c) = chars.next() {
-            match c {
-                '\\' => match chars.next() {
-                    Some('n') => plain.push('\n'),
-                    Some('t') => plain.push('\t'),
-                    Some(other) => plain.push(other),
-                    None => return Err("it ends with a backslash".into()),
-                },
-                '%' => match chars.next() {
-                    Some('%') => plain.push('%'),
-                    Some('{') => {
-                        let name: String = chars.by_ref().take_while(|c| *c != '}').collect();
-                        let lower = name.to_ascii_lowercase();
-                        let tag = TAGS.into_iter().find(|t| *t == lower).ok_or_else(|| unknown(&name))?;
-                        pieces.push(Piece::Text(std::mem::take(&mut plain)));
-                        pieces.push(Piece::Tag(tag));
-                    }
-                    _ => return Err("after % comes {TAG} or another %".into()),
-                },
-                other => plain.push(other),
-            }
-        }
-        pieces.push(Piece::Text(plain));
-        Ok(Self(pieces))
-    }
-
-    fn of(&self, rpm: &RpmIdent) -> String {
-        self.0
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => text.clone(),
-                Piece::Tag(tag) => value(rpm, tag),
-            })
-            .collect()
-    }
-}
-
-fn unknown(name: &str) -> String {
-    let hint = nearest(name, TAGS).map(|t| format!("; did you mean %{{{t}}}?")).unwrap_or_default();
-    format!("there is no tag %{{{name}}}{hint}")
-}
-
-/// The value as rpm prints it; what is absent is `(none)`.
-fn value(rpm: &RpmIdent, tag: &str) -> String {
-    let none = || "(none)".to_owned();
-    let nvr = &rpm.nvra.nvr;
-    let epoch = rpm.epoch.map(|e| format!("{e}:")).unwrap_or_default();
-    match tag {
-        "name" => nvr.name.clone(),
-        "epoch" => rpm.epoch.map_or_else(none, |e| e.to_string()),
-        "epochnum" => rpm.epoch.unwrap_or(0).to_string(),
-        "version" => nvr.version.clone(),
-        "release" => nvr.release.clone(),
-        "arch" => rpm.nvra.arch.clone(),
-        "nvr" => nvr.to_string(),
-        // rpm leaves the dot and the arch out for public keys, which have none.
-        "nvra" if rpm.is_public_key() => nvr.to_string(),
-        "nvra" => rpm.nvra.to_string(),
-        "nevra" if rpm.is_public_key() => nvr.to_string(),
-        "nevra" => rpm.nevra(),
-        "evr" => format!("{epoch}{}-{}", nvr.version, nvr.release),
-        "sigmd5" => rpm.sigmd5.clone().unwrap_or_else(none),
-        "sha1header" => rpm.sha1header.clone().unwrap_or_else(none),
-        "sha256header" => rpm.sha256header.clone().unwrap_or_else(none),
-        "vendor" => rpm.vendor.clone().unwrap_or_else(none),
-        "sourcerpm" => rpm.source_rpm.clone().unwrap_or_else(none),
-        "buildtime" => rpm.build_time.map_or_else(none, |t| t.to_string()),
-        _ => none(),
-    }
-}
-
 fn json(rpm: &RpmIdent) -> serde_json::Value {
     serde_json::json!({
         "name": rpm.nvra.nvr.name, "epoch": rpm.epoch, "version": rpm.nvra.nvr.version, "release": rpm.nvra.nvr.release,
         "arch": rpm.nvra.arch, "sigmd5": rpm.sigmd5, "sha1header": rpm.sha1header, "sha256header": rpm.sha256header,
-        "vendor": rpm.vendor, "source_rpm": rpm.source_rpm, "size": rpm.size, "build_time": rpm.build_time,
-        "signing_key": rpm.signing_key,
+        "sha3_256header": rpm.sha3_256header, "computed_sha256header": rpm.computed.sha256,
+        "payload_digests": rpm.payload_digests, "vendor": rpm.vendor, "source_rpm": rpm.source_rpm, "size": rpm.size,
+        "build_time": rpm.build_time, "signing_key": rpm.signing_key, "modularity_label": rpm.modularity_label,
+        "fault": rpm.fault,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn message(text: &str) -> String {
-        Format::parse(text).err().expect("must be refused")
-    }
-
-    #[test]
-    fn formats_name_known_tags_or_are_refused_with_the_nearest() {
-        assert!(Format::parse(r"%{NAME} %{epoch}\t%%\n").is_ok());
-        assert_eq!(message("%{sigmd}"), "there is no tag %{sigmd}; did you mean %{sigmd5}?");
-        assert!(message("%name").contains("{TAG}"));
-        assert!(message("x\\").contains("backslash"));
-    }
 }

@@ -2,6 +2,7 @@
 
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
+use sha3::Sha3_256;
 
 use super::Header;
 
@@ -17,17 +18,27 @@ pub struct HeaderDigests {
     pub sha1: String,
     /// 64 hex digits.
     pub sha256: String,
+    /// SHA3-256, 64 hex digits; only of packages that declare one (rpm 6).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha3_256: Option<String>,
 }
 
 impl HeaderDigests {
-    pub(crate) fn of(header: &Header) -> Self {
+    pub(crate) fn of(header: &Header, with_sha3: bool) -> Self {
         let (intro, index, data) = header.signed_bytes();
-        let (mut sha1, mut sha256) = (Sha1::new(), Sha256::new());
+        let (mut sha1, mut sha256, mut sha3) = (Sha1::new(), Sha256::new(), with_sha3.then(Sha3_256::new));
         for piece in [intro.as_slice(), index, data] {
             sha1.update(piece);
             sha256.update(piece);
+            if let Some(sha3) = &mut sha3 {
+                sha3.update(piece);
+            }
         }
-        HeaderDigests { sha1: hex(&sha1.finalize()), sha256: hex(&sha256.finalize()) }
+        HeaderDigests {
+            sha1: hex(&sha1.finalize()),
+            sha256: hex(&sha256.finalize()),
+            sha3_256: sha3.map(|sha3| hex(&sha3.finalize())),
+        }
     }
 }
 

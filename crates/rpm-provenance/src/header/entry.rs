@@ -2,7 +2,9 @@
 //!
 //! A `Header` borrows nothing and copies nothing but the blob it is given; every access is checked against it.
 
-use super::{HeaderError, MAX_DATA, MAX_ENTRIES, tag};
+use std::borrow::Cow;
+
+use super::{HeaderError, MAX_DATA, MAX_ENTRIES, MAX_LIST, tag};
 
 /// One index entry.
 #[derive(Debug, Clone, Copy)]
@@ -29,8 +31,30 @@ pub(crate) struct Header {
     region: Option<Region>,
 }
 
+/// What a tag holds, of whatever type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Data<'a> {
+    /// Numbers of any width.
+    Numbers(Vec<u64>),
+    /// Strings, in no particular encoding.
+    Strings(Vec<Cow<'a, [u8]>>),
+    /// A string with translations: those of the header's table of languages, the untranslated one first.
+    Translated(Vec<Cow<'a, [u8]>>),
+    /// Bytes.
+    Binary(&'a [u8]),
+}
+
 const INTRO: usize = 8;
 const ENTRY: usize = 16;
+
+/// A list takes many times the memory of its bytes: 100 MB of empty strings must not become gigabytes.
+fn check_list(entry: Entry) -> Result<(), HeaderError> {
+    if entry.count > MAX_LIST {
+        let (found, limit) = (entry.count as u64, MAX_LIST as u64);
+        return Err(HeaderError::TooLarge { part: "header", unit: "values in one list", found, limit });
+    }
+    Ok(())
+}
 
 fn be32(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_be_bytes)
@@ -203,15 +227,25 @@ impl Header {
 
     /// All strings of an array, as bytes: file names are in no particular encoding. Empty when the tag is absent.
     pub fn strings(&self, wanted: u32) -> Result<Vec<&[u8]>, HeaderError> {
-        let Some(entry) = self.list_entry(wanted, false) else { return Ok(Vec::new()) };
-        if !matches!(entry.kind, tag::TYPE_STRING | tag::TYPE_STRING_ARRAY) {
-            return Err(HeaderError::damaged(format!("tag {wanted} is not an array of strings")));
+        self.list_entry(wanted, false).map_or(Ok(Vec::new()), |entry| self.strings_of(entry))
+    }
+
+    /// The same, wherever the entry lies: signatures are no part of what the digests cover.
+    pub fn all_strings(&self, wanted: u32) -> Result<Vec<&[u8]>, HeaderError> {
+        self.entry(wanted).map_or(Ok(Vec::new()), |entry| self.strings_of(entry))
+    }
+
+    fn strings_of(&self, entry: Entry) -> Result<Vec<&[u8]>, HeaderError> {
+        let Entry { tag, .. } = entry;
+        if !matches!(entry.kind, tag::TYPE_STRING | tag::TYPE_STRING_ARRAY | tag::TYPE_I18NSTRING) {
+            return Err(HeaderError::damaged(format!("tag {tag} is not an array of strings")));
         }
+        check_list(entry)?;
         let mut rest = self.data().get(entry.offset..).unwrap_or_default();
         let mut all = Vec::with_capacity(entry.count);
         for _ in 0..entry.count {
-            let Some(end) = rest.iter().position(|b| *b == 0) else {
-                return Err(HeaderError::damaged(format!("a string of tag {wanted} has no end")));
+            let Some(end) = memchr::memchr(0, rest) else {
+                return Err(HeaderError::damaged(format!("a string of tag {tag} has no end")));
             };
             let (text, after) = rest.split_at(end);
             all.push(text);
@@ -222,18 +256,42 @@ impl Header {
 
     /// All numbers of an integer tag, of any width. Empty when the tag is absent.
     pub fn numbers(&self, wanted: u32) -> Result<Vec<u64>, HeaderError> {
-        let Some(entry) = self.list_entry(wanted, wanted == tag::FILESTATES) else { return Ok(Vec::new()) };
+        self.list_entry(wanted, wanted == tag::FILESTATES).map_or(Ok(Vec::new()), |entry| self.numbers_of(entry))
+    }
+
+    fn numbers_of(&self, entry: Entry) -> Result<Vec<u64>, HeaderError> {
+        let Entry { tag, .. } = entry;
+        check_list(entry)?;
         let width = match entry.kind {
             tag::TYPE_CHAR | tag::TYPE_INT8 => 1,
             tag::TYPE_INT16 => 2,
             tag::TYPE_INT32 => 4,
             tag::TYPE_INT64 => 8,
-            _ => return Err(HeaderError::damaged(format!("tag {wanted} is not a list of numbers"))),
+            _ => return Err(HeaderError::damaged(format!("tag {tag} is not a list of numbers"))),
         };
         let end = entry.count.checked_mul(width).and_then(|length| length.checked_add(entry.offset));
         match end.and_then(|end| self.data().get(entry.offset..end)) {
             Some(bytes) => Ok(bytes.chunks_exact(width).map(|n| n.iter().fold(0, |n, b| n << 8 | u64::from(*b))).collect()),
-            None => Err(HeaderError::damaged(format!("the numbers of tag {wanted} are cut off"))),
+            None => Err(HeaderError::damaged(format!("the numbers of tag {tag} are cut off"))),
         }
+    }
+
+    /// Whatever a tag holds, as rpm's query formats see it; `None` when it is absent or of no known type.
+    pub fn data_of(&self, wanted: u32) -> Result<Option<Data<'_>>, HeaderError> {
+        let Some(entry) = self.entry(wanted) else { return Ok(None) };
+        Ok(Some(match entry.kind {
+            tag::TYPE_CHAR | tag::TYPE_INT8 | tag::TYPE_INT16 | tag::TYPE_INT32 | tag::TYPE_INT64 => {
+                Data::Numbers(self.numbers_of(entry)?)
+            }
+            tag::TYPE_STRING | tag::TYPE_STRING_ARRAY => {
+                Data::Strings(self.strings_of(entry)?.into_iter().map(Cow::Borrowed).collect())
+            }
+            tag::TYPE_I18NSTRING => Data::Translated(self.strings_of(entry)?.into_iter().map(Cow::Borrowed).collect()),
+            tag::TYPE_BIN => match self.binary(wanted)? {
+                Some(bytes) => Data::Binary(bytes),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
+        }))
     }
 }

@@ -12,11 +12,13 @@ use build_model::{Blame, Diagnose};
 
 pub use digests::HeaderDigests;
 pub(crate) use digests::hex;
-pub(crate) use entry::Header;
-pub(crate) use signing_key::signing_key_id;
+pub(crate) use entry::{Data, Header};
+pub(crate) use signing_key::{decode_base64, signature, signing_key_id};
 
 /// Index entries allowed in one header; rpm's own limit (`HEADER_TAGS_MAX`).
 pub(crate) const MAX_ENTRIES: u32 = 65_535;
+/// Values allowed in one list that is read whole; the packages with most files have some 200 000.
+pub(crate) const MAX_LIST: usize = 1 << 20;
 /// Data bytes allowed in a main header. rpm allows 256 MiB; the largest headers of Fedora are below 20 MiB.
 pub(crate) const MAX_DATA: u32 = 128 << 20;
 /// Data bytes allowed in a signature header. rpm 6 allows 64 MiB to hold file signatures.
@@ -69,7 +71,7 @@ pub enum HeaderError {
     DigestDiffers {
         /// Name-version-release.arch.
         nvra: String,
-        /// `SIGMD5`, `SHA1HEADER`, `SHA256HEADER` or `PAYLOADDIGEST`.
+        /// `SIGMD5`, `SHA1HEADER`, `SHA256HEADER`, `SHA3_256HEADER` or `PAYLOADDIGEST`.
         digest: &'static str,
         /// What the package says.
         declared: String,

@@ -4,28 +4,60 @@
 
 use super::{Header, tag};
 
+/// What an OpenPGP signature packet says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Signature {
+    /// Number of the public key algorithm.
+    pub key_algorithm: u8,
+    /// Number of the digest.
+    pub digest_algorithm: u8,
+    /// Seconds since 1970.
+    pub time: Option<u32>,
+    /// Issuer's key id, 16 lower-case hex digits.
+    pub key_id: Option<String>,
+}
+
 /// Issuer key id of the first signature found, 16 lower-case hex digits. Koji's `sigkey` is its last 8.
 pub(crate) fn signing_key_id(header: &Header) -> Option<String> {
     // Header-only signatures first, as rpm prefers them; the 1000s are the signature header's own numbers.
     let binary = [tag::RSAHEADER, tag::DSAHEADER, tag::SIGPGP, tag::SIGGPG, tag::SIGTAG_PGP, tag::SIGTAG_GPG];
-    let found = binary.into_iter().filter_map(|t| header.binary(t).ok().flatten()).find_map(issuer);
-    found.or_else(|| issuer(&decode_base64(&header.string(tag::OPENPGP).ok()??)?))
+    let found = binary.into_iter().filter_map(|t| header.binary(t).ok().flatten()).find_map(|p| signature(p)?.key_id);
+    // rpm 6 has a list of them, as base64; any number of keys may have signed.
+    found.or_else(|| {
+        let all = header.all_strings(tag::OPENPGP).ok()?;
+        all.into_iter().find_map(|text| signature(&decode_base64(text)?)?.key_id)
+    })
 }
 
-/// The issuer of one signature packet.
-fn issuer(packet: &[u8]) -> Option<String> {
+/// Reads a signature packet.
+pub(crate) fn signature(packet: &[u8]) -> Option<Signature> {
     let body = signature_body(packet)?;
     match *body.first()? {
-        // version, length 5, type, four bytes of time, key id
-        3 => Some(super::hex(body.get(7..15)?)),
+        // version, length 5, type, four bytes of time, key id, algorithms
+        3 => Some(Signature {
+            time: body.get(3..7).and_then(be32),
+            key_id: Some(super::hex(body.get(7..15)?)),
+            key_algorithm: *body.get(15)?,
+            digest_algorithm: *body.get(16)?,
+        }),
+        // version, type, algorithms, two runs of subpackets
         version @ (4 | 6) => {
             let wide = version == 6;
             let (hashed, rest) = counted(body.get(4..)?, wide)?;
             let (unhashed, _) = counted(rest, wide)?;
-            issuer_subpacket(hashed).or_else(|| issuer_subpacket(unhashed))
+            Some(Signature {
+                time: time_subpacket(hashed),
+                key_id: issuer_subpacket(hashed).or_else(|| issuer_subpacket(unhashed)),
+                key_algorithm: *body.get(2)?,
+                digest_algorithm: *body.get(3)?,
+            })
         }
         _ => None,
     }
+}
+
+fn be32(bytes: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(bytes.try_into().ok()?))
 }
 
 /// The body of a packet with tag 2 (signature), old or new framing.
@@ -74,6 +106,21 @@ fn counted(bytes: &[u8], wide: bool) -> Option<(&[u8], &[u8])> {
     bytes.get(width..)?.split_at_checked(length)
 }
 
+/// Signature creation time (2).
+fn time_subpacket(mut bytes: &[u8]) -> Option<u32> {
+    while !bytes.is_empty() {
+        let (length, rest) = new_length(bytes)?;
+        let (packet, after) = rest.split_at_checked(length)?;
+        bytes = after;
+        if let Some((kind, time)) = packet.split_first()
+            && kind & 0x7f == 2
+        {
+            return be32(time);
+        }
+    }
+    None
+}
+
 /// Issuer (16), or the key id inside an issuer fingerprint (33).
 fn issuer_subpacket(mut bytes: &[u8]) -> Option<String> {
     let mut from_fingerprint = None;
@@ -97,9 +144,9 @@ fn issuer_subpacket(mut bytes: &[u8]) -> Option<String> {
 }
 
 /// Standard base64 with line breaks; rpm 6 stores signatures as text.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
+pub(crate) fn decode_base64(text: &[u8]) -> Option<Vec<u8>> {
     use base64::Engine as _;
-    let text: String = text.split_ascii_whitespace().collect();
+    let text: Vec<u8> = text.iter().copied().filter(|b| !b.is_ascii_whitespace()).collect();
     base64::engine::general_purpose::STANDARD.decode(text).ok()
 }
 
@@ -109,12 +156,16 @@ mod tests {
 
     const KEY: [u8; 8] = [0xde, 0xad, 0xbe, 0xef, 1, 2, 3, 4];
 
+    fn key_of(packet: &[u8]) -> Option<String> {
+        signature(packet)?.key_id
+    }
+
     #[test]
     fn version_3_signatures_name_the_key_in_place() {
         let mut packet = vec![0x88, 0x13, 3, 5, 0, 1, 2, 3, 4];
         packet.extend(KEY);
         packet.extend([1, 8, 0xaa, 0xbb]);
-        assert_eq!(issuer(&packet).as_deref(), Some("deadbeef01020304"));
+        assert_eq!(key_of(&packet).as_deref(), Some("deadbeef01020304"));
     }
 
     #[test]
@@ -125,7 +176,7 @@ mod tests {
         body.extend(&subpacket);
         let mut packet = vec![0xc2, body.len() as u8];
         packet.extend(&body);
-        assert_eq!(issuer(&packet).as_deref(), Some("deadbeef01020304"));
+        assert_eq!(key_of(&packet).as_deref(), Some("deadbeef01020304"));
 
         let mut print = vec![22, 33, 4];
         print.extend([0; 12]);
@@ -135,7 +186,7 @@ mod tests {
         body.extend([0, 0]);
         let mut packet = vec![0xc2, body.len() as u8];
         packet.extend(&body);
-        assert_eq!(issuer(&packet).as_deref(), Some("deadbeef01020304"));
+        assert_eq!(key_of(&packet).as_deref(), Some("deadbeef01020304"));
     }
 
     #[test]
@@ -143,13 +194,13 @@ mod tests {
         let mut packet = vec![0x88, 0x13, 3, 5, 0, 1, 2, 3, 4];
         packet.extend(KEY);
         for end in 0..packet.len() {
-            assert_eq!(issuer(&packet[..end]), None);
+            assert_eq!(key_of(&packet[..end]), None);
         }
     }
 
     #[test]
     fn base64_is_read_and_other_text_is_not() {
-        assert_eq!(decode_base64("aGVs\nbG8="), Some(b"hello".to_vec()));
-        assert_eq!(decode_base64("a*b"), None);
+        assert_eq!(decode_base64(b"aGVs\nbG8="), Some(b"hello".to_vec()));
+        assert_eq!(decode_base64(b"a*b"), None);
     }
 }

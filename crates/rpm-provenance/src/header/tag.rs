@@ -14,6 +14,8 @@ pub const SHA1HEADER: u32 = 269;
 pub const SHA256HEADER: u32 = 273;
 /// rpm 6: base64 OpenPGP signatures of the header.
 pub const OPENPGP: u32 = 278;
+/// rpm 6.
+pub const SHA3_256HEADER: u32 = 279;
 
 /// Signature header numbers of what the rpmdb calls SIGMD5, SIGPGP and SIGGPG.
 pub const SIGTAG_PGP: u32 = 1002;
@@ -56,12 +58,16 @@ pub const SUGGESTNAME: u32 = 5049;
 pub const SUPPLEMENTNAME: u32 = 5052;
 pub const PAYLOADDIGEST: u32 = 5092;
 pub const PAYLOADDIGESTALGO: u32 = 5093;
+/// rpm 6: further digests of the compressed payload.
+pub const PAYLOADSHA512: u32 = 5121;
+pub const PAYLOADSHA3_256: u32 = 5123;
+pub const MODULARITYLABEL: u32 = 5096;
 
 /// %pre, %post, %preun, %postun, %pretrans, %posttrans and the interpreters of the first four.
 pub const SCRIPTLETS: [u32; 10] = [1023, 1024, 1025, 1026, 1085, 1086, 1087, 1088, 1151, 1152];
 
 /// What the package *is*: an entry outside the immutable region must not speak for any of these.
-pub const IDENTITY: [u32; 13] = [
+pub const IDENTITY: [u32; 14] = [
     NAME,
     VERSION,
     RELEASE,
@@ -75,6 +81,7 @@ pub const IDENTITY: [u32; 13] = [
     SOURCEPACKAGE,
     LONGSIZE,
     PAYLOADDIGEST,
+    MODULARITYLABEL,
 ];
 
 pub const TYPE_CHAR: u32 = 1;

@@ -3,7 +3,7 @@
 //! Every hash page of the file is read, in whatever bucket it hangs: a page that is not reachable would at worst
 //! show a package too many, never hide one. Byte order is that of the machine that wrote the file.
 
-use super::{MAX_ROWS, Row, RpmDbError};
+use super::{Row, Rows, RpmDbError};
 
 const HASH_MAGIC: u32 = 0x0006_1561;
 /// Page types.
@@ -86,7 +86,19 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
     if bytes.get(24) != Some(&0) || bytes.get(25) != Some(&HASH_META) {
         return Err(RpmDbError::Unsupported { format: "(an encrypted Berkeley DB, or no hash)".into(), path: path.to_owned() });
     }
-    let mut rows = Vec::new();
+    // Checksums move everything on a page; partitions lie in other files. rpm never used either.
+    if bytes.get(26).is_none_or(|flags| *flags != 0) {
+        return Err(RpmDbError::Unsupported {
+            format: "(a Berkeley DB with checksums or partitions)".into(),
+            path: path.to_owned(),
+        });
+    }
+    // The meta page says which page is the last: what is cut off at a page's end would not be missed otherwise.
+    let last = file.u32(bytes, 32).unwrap_or_default();
+    if file.page(last).is_none() {
+        return Err(damaged(format!("page {last}, its last one, is not there")));
+    }
+    let mut rows = Rows::new(path, bytes.len() as u64);
     for number in 1..bytes.len().div_ceil(file.page_size) {
         let Some(page) = u32::try_from(number).ok().and_then(|n| file.page(n)) else {
             return Err(damaged(format!("page {number} is cut off")));
@@ -103,14 +115,9 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
             if key == 0 {
                 continue;
             }
-            if rows.len() == MAX_ROWS {
-                let (size, limit) = (MAX_ROWS as u64 + 1, MAX_ROWS as u64);
-                return Err(RpmDbError::TooLarge { path: path.to_owned(), size, unit: "headers", limit });
-            }
             let blob = file.item(page, 2 * pair + 1).and_then(|item| file.data(item)).ok_or_else(bad)?;
-            rows.push(Row { number: key.into(), blob, names: None });
+            rows.push(Row { number: key.into(), blob, names: None })?;
         }
     }
-    rows.sort_by_key(|row| row.number);
-    Ok(rows)
+    Ok(rows.sorted())
 }

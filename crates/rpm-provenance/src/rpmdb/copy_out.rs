@@ -16,20 +16,22 @@ const MAX_SIZE: u64 = 2 << 30;
 pub(super) struct Copy {
     _dir: tempfile::TempDir,
     pub file: PathBuf,
+    /// Bytes of the database and its log.
+    pub size: u64,
 }
 
 pub(super) fn copy(found: &Found) -> Result<Copy, RpmDbError> {
     let failed = |source| RpmDbError::Read { path: found.path.clone(), source };
     let dir = tempfile::Builder::new().prefix("rpmdb-").tempdir().map_err(failed)?;
     let file = dir.path().join("rpmdb.sqlite");
-    copy_file(&found.host, &file, &found.path)?;
+    let mut size = copy_file(&found.host, &file, &found.path)?;
     if let Some(wal) = &found.wal {
-        copy_file(wal, &dir.path().join("rpmdb.sqlite-wal"), &found.path)?;
+        size += copy_file(wal, &dir.path().join("rpmdb.sqlite-wal"), &found.path)?;
     }
-    Ok(Copy { _dir: dir, file })
+    Ok(Copy { _dir: dir, file, size })
 }
 
-fn copy_file(from: &Path, to: &Path, path: &str) -> Result<(), RpmDbError> {
+fn copy_file(from: &Path, to: &Path, path: &str) -> Result<u64, RpmDbError> {
     let failed = |source| RpmDbError::Read { path: path.to_owned(), source };
     let meta = std::fs::symlink_metadata(from).map_err(failed)?;
     if !meta.is_file() {
@@ -41,8 +43,7 @@ fn copy_file(from: &Path, to: &Path, path: &str) -> Result<(), RpmDbError> {
     // Not fs::copy: it would carry over the modes, and a database of mode 0444 could not be opened with its log.
     let mut from = std::fs::File::open(from).map_err(failed)?;
     let mut to = std::fs::File::create(to).map_err(failed)?;
-    std::io::copy(&mut from, &mut to).map_err(failed)?;
-    Ok(())
+    std::io::copy(&mut from, &mut to).map_err(failed)
 }
 
 impl Copy {

@@ -5,17 +5,21 @@ use std::path::PathBuf;
 
 use image_layers::MergedView;
 
-use super::{RpmDbError, RpmDbFormat};
+use super::{RpmDbError, RpmDbFormat, dbpath};
 
 /// The directories distributions use: classic, Fedora ≥ 36 and SUSE, ostree images and their older places.
-pub(crate) const DIRECTORIES: [&str; 6] = [
-    "/var/lib/rpm",
-    "/usr/lib/sysimage/rpm",
-    "/usr/share/rpm",
-    "/usr/lib/rpm-db",
-    "/usr/lib/sysimage/rpm-ostree-base-db",
-    "/lib/sysimage/rpm",
-];
+const DIRECTORIES: [&str; 5] =
+    ["/var/lib/rpm", "/usr/lib/sysimage/rpm", "/usr/share/rpm", "/usr/lib/rpm-db", "/lib/sysimage/rpm"];
+
+/// What an ostree image was composed of. rpm itself never looks there, and after `dnf install` it is out of date.
+const OSTREE_BASE: &str = "/usr/lib/sysimage/rpm-ostree-base-db";
+
+/// Where to look besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct LocateOptions {
+    /// A directory of the image that holds the rpmdb, whatever the image's own configuration says.
+    pub also: Option<String>,
+}
 
 /// File names and what they hold.
 const FILES: [(&str, RpmDbFormat); 3] =
@@ -34,6 +38,16 @@ pub(crate) fn is_database(name: &[u8], head: &[u8]) -> bool {
     }
 }
 
+/// Where an image may have its rpmdb: at the places of distributions, and where its own macros lead.
+fn directories(view: &MergedView) -> Vec<String> {
+    DIRECTORIES.map(str::to_owned).into_iter().chain(dbpath::directories(view)).collect()
+}
+
+/// Where a database is known to lie, read by rpm or not.
+pub(crate) fn known_directories(view: &MergedView) -> Vec<String> {
+    directories(view).into_iter().chain([OSTREE_BASE.to_owned()]).collect()
+}
+
 /// A database file found.
 #[derive(Debug)]
 pub(super) struct Found {
@@ -50,9 +64,18 @@ pub(super) struct Found {
 ///
 /// # Errors
 /// When there are several that differ: a tool inside the image might be shown another one than is proven here.
-pub(super) fn find(view: &MergedView) -> Result<Option<Found>, RpmDbError> {
+pub(super) fn find(view: &MergedView, options: &LocateOptions) -> Result<Option<Found>, RpmDbError> {
+    let mut directories = directories(view);
+    directories.extend(options.also.as_deref().map(|also| also.trim_end_matches('/').to_owned()));
+    match find_in(view, &directories)? {
+        None => find_in(view, &[OSTREE_BASE.to_owned()]),
+        found => Ok(found),
+    }
+}
+
+fn find_in(view: &MergedView, directories: &[String]) -> Result<Option<Found>, RpmDbError> {
     let mut all: Vec<Found> = Vec::new();
-    for directory in DIRECTORIES {
+    for directory in directories {
         for (name, format) in FILES {
             let path = format!("{directory}/{name}");
             let Some(host) = view.lookup(&path) else { continue };

@@ -6,11 +6,13 @@
 
 mod bdb_hash;
 mod copy_out;
+mod dbpath;
 mod error;
 mod locate;
 mod ndb;
 mod sqlite;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use image_layers::MergedView;
@@ -19,8 +21,10 @@ use crate::RpmIdent;
 use crate::dependencies::{self, PackageDependencies};
 use crate::files::PackageFiles;
 use crate::header::{Header, HeaderError, tag};
+use crate::query::{FormatError, QueryFormat};
 pub use error::RpmDbError;
-pub(crate) use locate::{DIRECTORIES, is_database};
+pub use locate::LocateOptions;
+pub(crate) use locate::{is_database, known_directories};
 
 /// The on-disk format of a rpmdb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -56,6 +60,10 @@ pub struct RpmDb {
     pub packages: Vec<RpmIdent>,
     /// Rows that hold no readable header.
     pub unreadable: Vec<UnreadableHeader>,
+    /// What rpm's own index over the rows has and they have not: rpm writes both, whoever takes a package out often one.
+    /// Of sqlite databases; a row that the index does not know is among the unreadable ones.
+    #[serde(default)]
+    pub contradictions: Vec<String>,
     /// Whether the image holds no file at all; then the absence of a rpmdb means nothing.
     pub root_is_empty: bool,
 }
@@ -67,7 +75,27 @@ pub struct RpmDb {
 /// # Errors
 /// When a database is there but cannot be read, is of an unknown format, or when there are several.
 pub fn read_view(view: &MergedView) -> Result<RpmDb, RpmDbError> {
-    read(view, &mut |_, _| Ok(()))
+    read(view, &LocateOptions::default(), &mut |_, _, _| Ok(()))
+}
+
+/// A package as a query format prints it, or why it cannot be printed so.
+pub type FormattedPackage = Result<Vec<u8>, FormatError>;
+
+/// The same as [`read_view`], with each package as a query format prints it, in the same order.
+///
+/// # Errors
+/// As [`read_view`].
+pub fn query_view(
+    view: &MergedView,
+    options: &LocateOptions,
+    format: &QueryFormat,
+) -> Result<(RpmDb, Vec<FormattedPackage>), RpmDbError> {
+    let mut lines = Vec::new();
+    let db = read(view, options, &mut |number, header, _| {
+        lines.push(format.of(header, number));
+        Ok(())
+    })?;
+    Ok((db, lines))
 }
 
 /// The same, with the files every package lists, in the same order; those of public keys and broken lists are left out.
@@ -77,10 +105,20 @@ pub fn read_view(view: &MergedView) -> Result<RpmDb, RpmDbError> {
 /// # Errors
 /// As [`read_view`].
 pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>), RpmDbError> {
-    let mut files = Vec::new();
-    let db = read(view, &mut |header, ident| {
+    let (mut files, mut listed) = (Vec::new(), 0);
+    let db = read(view, &LocateOptions::default(), &mut |_, header, ident| {
         if !ident.is_public_key() {
-            files.push(PackageFiles::read(header, ident)?);
+            let package = PackageFiles::read(header, ident)?;
+            listed += package.len();
+            if listed > MAX_FILES {
+                return Err(HeaderError::TooLarge {
+                    part: "list of all packages' files",
+                    unit: "files",
+                    found: listed as u64,
+                    limit: MAX_FILES as u64,
+                });
+            }
+            files.push(package);
         }
         Ok(())
     })?;
@@ -93,7 +131,7 @@ pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFile
 /// As [`read_view`].
 pub fn read_view_whole(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>, Vec<PackageDependencies>), RpmDbError> {
     let (mut files, mut dependencies) = (Vec::new(), Vec::new());
-    let db = read(view, &mut |header, ident| {
+    let db = read(view, &LocateOptions::default(), &mut |_, header, ident| {
         if !ident.is_public_key() {
             files.push(PackageFiles::read(header, ident)?);
             dependencies.push(PackageDependencies::read(header, ident)?);
@@ -104,25 +142,60 @@ pub fn read_view_whole(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>, V
     Ok((db, files, dependencies))
 }
 
-fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<(), HeaderError>) -> Result<RpmDb, RpmDbError> {
-    let Some(found) = locate::find(view)? else {
+type Visit<'a> = &'a mut dyn FnMut(u64, &Header, &RpmIdent) -> Result<(), HeaderError>;
+
+fn read(view: &MergedView, options: &LocateOptions, each: Visit<'_>) -> Result<RpmDb, RpmDbError> {
+    let Some(found) = locate::find(view, options)? else {
         return Ok(RpmDb {
             path: String::new(),
             format: RpmDbFormat::Absent,
             packages: Vec::new(),
             unreadable: Vec::new(),
+            contradictions: Vec::new(),
             root_is_empty: locate::root_is_empty(view)?,
         });
     };
     let copy = copy_out::copy(&found)?;
+    let mut left_in_index = BTreeMap::new();
     let rows = match found.format {
-        RpmDbFormat::Sqlite => sqlite::read(&copy, &found.path)?,
+        RpmDbFormat::Sqlite => {
+            let (rows, names) = sqlite::read(&copy, &found.path)?;
+            left_in_index = names;
+            rows
+        }
         RpmDbFormat::Ndb => ndb::read(&copy.bytes(&found.path)?, &found.path)?,
         RpmDbFormat::BdbHash => bdb_hash::read(&copy.bytes(&found.path)?, &found.path)?,
         RpmDbFormat::Absent => Vec::new(),
     };
+    Ok(of_rows(found.path, found.format, rows, left_in_index, each))
+}
+
+/// Reads a database that is in memory: of a format that is one file, [`RpmDbFormat::Ndb`] or [`RpmDbFormat::BdbHash`].
+/// Every package is formatted with `query`.
+///
+/// # Errors
+/// As [`read_view`].
+pub fn read_bytes(format: RpmDbFormat, bytes: &[u8], query: &QueryFormat) -> Result<(RpmDb, Vec<FormattedPackage>), RpmDbError> {
+    let path = "memory";
+    let rows = match format {
+        RpmDbFormat::Ndb => ndb::read(bytes, path)?,
+        RpmDbFormat::BdbHash => bdb_hash::read(bytes, path)?,
+        RpmDbFormat::Sqlite | RpmDbFormat::Absent => {
+            return Err(RpmDbError::Unsupported { format: "(not one that is a single file)".into(), path: path.into() });
+        }
+    };
+    let mut lines = Vec::new();
+    let db = of_rows(path.to_owned(), format, rows, BTreeMap::new(), &mut |number, header, ident| {
+        PackageFiles::read(header, ident)?;
+        lines.push(query.of(header, number));
+        Ok(())
+    });
+    Ok((db, lines))
+}
+
+fn of_rows(path: String, format: RpmDbFormat, rows: Vec<Row>, left_in_index: BTreeMap<u64, String>, each: Visit<'_>) -> RpmDb {
     let mut db =
-        RpmDb { path: found.path, format: found.format, packages: Vec::new(), unreadable: Vec::new(), root_is_empty: false };
+        RpmDb { path, format, packages: Vec::new(), unreadable: Vec::new(), contradictions: Vec::new(), root_is_empty: false };
     for mut row in rows {
         let (number, blob) = (row.number, std::mem::take(&mut row.blob));
         let ident = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|header| {
@@ -130,15 +203,19 @@ fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<()
             if ident.fault.is_none() {
                 row.check_index(&ident.nvra.nvr.name)?;
             }
-            each(&header, &ident)?;
+            each(number, &header, &ident)?;
             Ok(ident)
         });
         match ident {
-            Ok(ident) => db.packages.push(ident),
+            Ok(ident) => {
+                db.packages.push(ident);
+            }
             Err(e) => db.unreadable.push(UnreadableHeader { number, reason: e.to_string() }),
         }
     }
-    Ok(db)
+    let gone = |(number, name)| format!("rpm's index has {name} as row {number}, but there is no such row");
+    db.contradictions = left_in_index.into_iter().map(gone).collect();
+    db
 }
 
 /// Reads the rpmdb of an unpacked root directory.
@@ -146,10 +223,19 @@ fn read(view: &MergedView, each: &mut dyn FnMut(&Header, &RpmIdent) -> Result<()
 /// # Errors
 /// As [`read_view`].
 pub fn read_dir(root: &Path) -> Result<RpmDb, RpmDbError> {
+    read_view(&view_of(root)?)
+}
+
+/// An unpacked root directory as a view of one layer.
+///
+/// # Errors
+/// When it is no directory.
+pub fn view_of(root: &Path) -> Result<MergedView, RpmDbError> {
+    let failed = |source| RpmDbError::Read { path: root.display().to_string(), source };
     match std::fs::metadata(root) {
-        Ok(meta) if meta.is_dir() => read_view(&MergedView::new(vec![root.to_owned()])),
-        Ok(_) => Err(RpmDbError::Read { path: root.display().to_string(), source: std::io::ErrorKind::NotADirectory.into() }),
-        Err(source) => Err(RpmDbError::Read { path: root.display().to_string(), source }),
+        Ok(meta) if meta.is_dir() => Ok(MergedView::new(vec![root.to_owned()])),
+        Ok(_) => Err(failed(std::io::ErrorKind::NotADirectory.into())),
+        Err(source) => Err(failed(source)),
     }
 }
 
@@ -177,3 +263,37 @@ impl Row {
 
 /// Headers allowed in one database; the largest images hold some thousands.
 const MAX_ROWS: usize = 200_000;
+/// Files allowed in all packages together; a full desktop has some 500 000.
+const MAX_FILES: usize = 5_000_000;
+
+/// The rows of a database while they are read. All headers together are no longer than the database that holds them: a
+/// damaged one may lead to the same bytes again and again.
+struct Rows<'a> {
+    all: Vec<Row>,
+    path: &'a str,
+    room: u64,
+}
+
+impl<'a> Rows<'a> {
+    fn new(path: &'a str, database_size: u64) -> Self {
+        Rows { all: Vec::new(), path, room: database_size }
+    }
+
+    fn push(&mut self, row: Row) -> Result<(), RpmDbError> {
+        let too_large = |size, unit, limit| RpmDbError::TooLarge { path: self.path.to_owned(), size, unit, limit };
+        if self.all.len() == MAX_ROWS {
+            return Err(too_large(MAX_ROWS as u64 + 1, "headers", MAX_ROWS as u64));
+        }
+        let Some(room) = self.room.checked_sub(row.blob.len() as u64) else {
+            return Err(too_large(row.blob.len() as u64, "bytes in one header", self.room));
+        };
+        self.room = room;
+        self.all.push(row);
+        Ok(())
+    }
+
+    fn sorted(mut self) -> Vec<Row> {
+        self.all.sort_by_key(|row| row.number);
+        self.all
+    }
+}

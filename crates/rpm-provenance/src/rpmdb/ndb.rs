@@ -1,6 +1,6 @@
 //! The ndb rpmdb of SUSE (rpm's lib/backend/ndb/rpmpkg.c): slot pages that point to header blobs, little-endian.
 
-use super::{MAX_ROWS, Row, RpmDbError};
+use super::{Row, Rows, RpmDbError};
 
 const FILE_MAGIC: u32 = u32::from_le_bytes(*b"RpmP");
 const SLOT_MAGIC: u32 = u32::from_le_bytes(*b"Slot");
@@ -33,7 +33,7 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
     let Some(slots) = bytes.get(FIRST_SLOT..end) else {
         return Err(damaged(format!("{pages} slot pages in a file of {} bytes", bytes.len())));
     };
-    let mut rows = Vec::new();
+    let mut rows = Rows::new(path, bytes.len() as u64);
     for slot in slots.chunks_exact(SLOT) {
         let word = |n: usize| le32(slot, 4 * n).unwrap_or_default();
         if word(0) != SLOT_MAGIC {
@@ -43,16 +43,11 @@ pub(super) fn read(bytes: &[u8], path: &str) -> Result<Vec<Row>, RpmDbError> {
         if word(2) == 0 {
             continue;
         }
-        if rows.len() == MAX_ROWS {
-            let (size, limit) = (MAX_ROWS as u64 + 1, MAX_ROWS as u64);
-            return Err(RpmDbError::TooLarge { path: path.to_owned(), size, unit: "headers", limit });
-        }
         let blob =
             blob(bytes, offset, number).ok_or_else(|| damaged(format!("the blob of header {number} is not at {offset}")))?;
-        rows.push(Row { number: number.into(), blob, names: None });
+        rows.push(Row { number: number.into(), blob, names: None })?;
     }
-    rows.sort_by_key(|row| row.number);
-    Ok(rows)
+    Ok(rows.sorted())
 }
 
 fn blob(bytes: &[u8], offset: u64, number: u32) -> Option<Vec<u8>> {

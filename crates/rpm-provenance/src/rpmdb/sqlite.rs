@@ -1,20 +1,22 @@
 //! The sqlite rpmdb (rpm's lib/backend/sqlite.c): table `Packages(hnum INTEGER PRIMARY KEY, blob BLOB)`.
 //!
-//! The other tables are indexes over it; an installed package is what `Packages` holds.
+//! The other tables are indexes over it; an installed package is what `Packages` holds. The index of names is read too:
+//! rows that it does not know were not put there by rpm.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::config::DbConfig;
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
 
 use super::copy_out::Copy;
-use super::{MAX_ROWS, Row, RpmDbError};
+use super::{MAX_ROWS, Row, Rows, RpmDbError};
 
 /// Longest header blob: rpm's own limit for a header.
 const MAX_BLOB: i32 = 256 << 20;
 
-pub(super) fn read(copy: &Copy, path: &str) -> Result<Vec<Row>, RpmDbError> {
+/// The rows, and the names that rpm's index has for rows that are not there.
+pub(super) fn read(copy: &Copy, path: &str) -> Result<(Vec<Row>, BTreeMap<u64, String>), RpmDbError> {
     let failed = |source| RpmDbError::Sqlite { path: path.to_owned(), source };
     // Read-write, because recovering a write-ahead log writes; it is our own copy.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
@@ -56,18 +58,16 @@ pub(super) fn read(copy: &Copy, path: &str) -> Result<Vec<Row>, RpmDbError> {
     let mut names = names(&db).map_err(failed)?;
     let mut query = db.prepare("SELECT hnum, blob FROM Packages ORDER BY hnum").map_err(failed)?;
     let mut found = query.query([]).map_err(failed)?;
-    let mut rows = Vec::new();
+    let mut rows = Rows::new(path, copy.size);
     while let Some(row) = found.next().map_err(failed)? {
-        if rows.len() == MAX_ROWS {
-            let (size, limit) = (MAX_ROWS as u64 + 1, MAX_ROWS as u64);
-            return Err(RpmDbError::TooLarge { path: path.to_owned(), size, unit: "headers", limit });
-        }
         let number: i64 = row.get(0).map_err(failed)?;
         let blob: Vec<u8> = row.get(1).map_err(failed)?;
         let names = Some(names.remove(&number).unwrap_or_default());
-        rows.push(Row { number: u64::try_from(number).unwrap_or_default(), blob, names });
+        rows.push(Row { number: u64::try_from(number).unwrap_or_default(), blob, names })?;
     }
-    Ok(rows)
+    // What the index still has are rows that somebody took out without it.
+    let left = names.into_iter().map(|(number, names)| (u64::try_from(number).unwrap_or_default(), names.concat()));
+    Ok((rows.sorted(), left.collect()))
 }
 
 /// The index of names: what `rpm -q NAME` looks in. Entries of one row beyond the second are left out; two are one too many.
