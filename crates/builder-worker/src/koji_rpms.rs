@@ -1,5 +1,8 @@
-//! What Koji knows of an RPM: the provenance crate's question ([`KojiRpms`]) answered by multicalls of the hub session.
-//! Answers are kept for the session's life: a build asks about the same packages at the gate and in the proof.
+//! What Koji knows of an RPM: the provenance crate's question ([`KojiRpms`]), answered by the `rpmlist.jsonl` of the pinned
+//! repositories (hub ≥ 1.34) and, for what is not in them, by multicalls of the hub session.
+//!
+//! Answers are kept for the session's life: a build asks about the same packages at the gate and in the proof. Digests of
+//! Koji's own files do not change, so those are kept on disk ([`FileDigests`]).
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -9,9 +12,16 @@ use futures_util::future::BoxFuture;
 use koji_session::{BuildState, HubError, Session};
 use rpm_provenance::{KnownRpm, KnownSignature, KojiRpms, LookupError};
 
+use crate::file_digests::FileDigests;
+use crate::rpm_list::{self, RpmList};
+
 /// A hub session that answers for RPMs.
 pub struct HubRpms {
     session: Session,
+    /// Where the lists of pinned repositories are.
+    lists: Vec<String>,
+    listed: tokio::sync::OnceCell<RpmList>,
+    digests: FileDigests,
     answers: Mutex<HashMap<Nvra, Option<KnownRpm>>>,
     builds: Mutex<HashMap<BuildId, KnownBuild>>,
 }
@@ -24,20 +34,47 @@ struct KnownBuild {
 }
 
 impl HubRpms {
-    /// Asks through `session`.
+    /// Asks through `session` alone.
     pub fn new(session: Session) -> Self {
-        Self { session, answers: Mutex::default(), builds: Mutex::default() }
+        Self {
+            session,
+            lists: Vec::new(),
+            listed: tokio::sync::OnceCell::new(),
+            digests: FileDigests::in_memory(),
+            answers: Mutex::default(),
+            builds: Mutex::default(),
+        }
+    }
+
+    /// Reads the `rpmlist.jsonl` at these URLs before the hub is asked.
+    #[must_use]
+    pub fn with_lists(mut self, urls: Vec<String>) -> Self {
+        self.lists = urls;
+        self
+    }
+
+    /// Keeps what Koji's files say on disk.
+    #[must_use]
+    pub fn with_digests(mut self, digests: FileDigests) -> Self {
+        self.digests = digests;
+        self
     }
 
     fn remembered(&self, rpm: &Nvra) -> Option<Option<KnownRpm>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(rpm).cloned()
     }
 
-    /// The rows of RPMs, and the states of their builds: deleting a build deletes its files, but no row of its RPMs
-    /// (Koji's `_delete_build`), so the row alone cannot say.
+    /// The rows of RPMs, listed or asked for, and the states of their builds: deleting a build deletes its files, but no
+    /// row of its RPMs (Koji's `_delete_build`), so the row alone cannot say.
     async fn ask(&self, unknown: Vec<Nvra>) -> Result<(), HubError> {
-        let found = self.session.get_rpms(&unknown).await?;
-        let mut builds: Vec<BuildId> = found.iter().flatten().filter_map(|rpm| rpm.build_id).collect();
+        let listed = self.listed.get_or_init(|| rpm_list::fetch(&self.lists)).await;
+        let (known, asked): (Vec<Nvra>, Vec<Nvra>) = unknown.into_iter().partition(|rpm| listed.contains_key(rpm));
+        let mut rows: Vec<(Nvra, Option<KnownRpm>)> =
+            known.into_iter().map(|rpm| (listed.get(&rpm).cloned(), rpm)).map(|(row, rpm)| (rpm, row)).collect();
+        let found = self.session.get_rpms(&asked).await?;
+        rows.extend(asked.into_iter().zip(found.into_iter().map(|row| row.map(known_rpm))));
+        let mut builds: Vec<BuildId> =
+            rows.iter().filter_map(|(_, row)| Some(row.as_ref()?.build_id)).filter(|id| *id != 0).map(BuildId).collect();
         builds.sort_unstable();
         builds.dedup();
         builds.retain(|build| self.build(*build).is_none());
@@ -45,15 +82,25 @@ impl HubRpms {
             let known = KnownBuild { nvr: build.nvr.to_string(), deleted: build.state == BuildState::Deleted };
             self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(build.id, known);
         }
-        let known: Vec<_> = found
-            .into_iter()
-            .map(|rpm| {
-                let build = rpm.as_ref().and_then(|rpm| self.build(rpm.build_id?));
-                rpm.map(|rpm| known_rpm(rpm, build))
-            })
-            .collect();
-        self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(unknown.into_iter().zip(known));
+        for row in rows.iter_mut().filter_map(|(_, row)| row.as_mut()) {
+            if let Some(build) = self.build(BuildId(row.build_id)) {
+                row.build_deleted = build.deleted;
+                row.build_nvr = Some(build.nvr);
+            }
+        }
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
         Ok(())
+    }
+
+    async fn header_digests(&self, rpms: &[KnownRpm]) -> Result<Vec<Option<String>>, LookupError> {
+        let missing: Vec<&KnownRpm> = rpms.iter().filter(|rpm| self.digests.get(rpm).is_none()).collect();
+        if !missing.is_empty() {
+            let ids: Vec<i64> = missing.iter().map(|rpm| rpm.rpm_id).collect();
+            let found = self.session.rpm_file_digests(&ids).await;
+            let found = found.map_err(|error| LookupError::Hub { count: ids.len(), source: error.into() })?;
+            self.digests.keep(missing.iter().zip(found).filter_map(|(rpm, digest)| Some((*rpm, digest?))));
+        }
+        Ok(rpms.iter().map(|rpm| self.digests.get(rpm)).collect())
     }
 
     fn build(&self, build: BuildId) -> Option<KnownBuild> {
@@ -73,6 +120,10 @@ impl KojiRpms for HubRpms {
         })
     }
 
+    fn header_digests<'a>(&'a self, rpms: &'a [KnownRpm]) -> BoxFuture<'a, Result<Vec<Option<String>>, LookupError>> {
+        Box::pin(self.header_digests(rpms))
+    }
+
     fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
         Box::pin(async move {
             let found = self.session.query_rpm_sigs(rpm_ids).await;
@@ -83,18 +134,20 @@ impl KojiRpms for HubRpms {
     }
 }
 
-fn known_rpm(rpm: koji_session::KojiRpm, build: Option<KnownBuild>) -> KnownRpm {
+fn known_rpm(rpm: koji_session::KojiRpm) -> KnownRpm {
     KnownRpm {
         rpm_id: rpm.id,
         build_id: rpm.build_id.map_or(0, |id| id.0),
-        build_nvr: build.as_ref().map(|build| build.nvr.clone()),
+        build_nvr: None,
         epoch: rpm.epoch,
         payloadhash: rpm.payloadhash,
         sha1header: rpm.sha1header,
         sha256header: rpm.sha256header,
+        header_from_file: false,
+        sha3_256header: rpm.sha3_256header,
         external_repo_id: rpm.external_repo_id,
         external_repo_name: None,
         draft: rpm.draft,
-        build_deleted: build.is_some_and(|build| build.deleted),
+        build_deleted: false, // until its build is looked at
     }
 }

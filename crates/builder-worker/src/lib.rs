@@ -9,11 +9,13 @@
 mod build_context;
 pub mod cli;
 pub mod config;
+pub mod file_digests;
 mod gated_build;
-mod koji_rpms;
+pub mod koji_rpms;
 mod pinned_images;
 mod policy_cases;
 mod provenance;
+mod rpm_list;
 mod settle;
 mod task;
 mod verify;

@@ -35,6 +35,8 @@ pub struct KojiRpm {
     pub sha1header: Option<String>,
     /// SHA-256 of the header, on hubs since 1.36.
     pub sha256header: Option<String>,
+    /// SHA3-256 of the header, on hubs since 1.36 and for packages of rpm 6.
+    pub sha3_256header: Option<String>,
 }
 
 /// A signed copy of an RPM.
@@ -60,6 +62,33 @@ impl Session {
             for answer in self.multicall(calls).await? {
                 let answer = answer.map_err(HubError::Fault)?;
                 found.push(Row::new(METHOD, &answer).some().map(|row| read_rpm(&row)).transpose()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// `SHA256HEADER` of the hub's own files (`getRPMHeaders`), in the order given; `None` where there is no file, where its
+    /// header has no such digest (built before rpm 4.14), or where the hub cannot read it.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; a fault of a single look-up is a `None`.
+    pub async fn rpm_file_digests(&self, rpm_ids: &[i64]) -> Result<Vec<Option<String>>, HubError> {
+        const METHOD: &str = "getRPMHeaders";
+        const FIELD: &str = "sha256header";
+        let mut found = Vec::with_capacity(rpm_ids.len());
+        for batch in rpm_ids.chunks(BATCH) {
+            let call = |id: &i64| {
+                let fields = Value::Array(vec![FIELD.into()]);
+                (METHOD.to_owned(), with_kwargs(vec![], vec![("rpmID", Value::Int(*id)), ("headers", fields)]))
+            };
+            for (id, answer) in batch.iter().zip(self.multicall(batch.iter().map(call).collect()).await?) {
+                found.push(match answer {
+                    Ok(fields) => fields.get(FIELD).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned),
+                    Err(fault) => {
+                        tracing::debug!(rpm_id = id, %fault, "the hub cannot read the header of its file");
+                        None
+                    }
+                });
             }
         }
         Ok(found)
@@ -115,5 +144,6 @@ fn read_rpm(row: &Row<'_>) -> Result<KojiRpm, HubError> {
         sigmd5: row.opt_string("sigmd5")?,
         sha1header: row.opt_string("sha1header")?,
         sha256header: row.opt_string("sha256header")?,
+        sha3_256header: row.opt_string("sha3_256header")?,
     })
 }

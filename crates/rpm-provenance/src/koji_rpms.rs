@@ -19,8 +19,12 @@ pub struct KnownRpm {
     pub payloadhash: String,
     /// `sha1header` (hub ≥ 1.36).
     pub sha1header: Option<String>,
-    /// `sha256header` (hub ≥ 1.36).
+    /// `sha256header` (hub ≥ 1.36), or that of Koji's own file.
     pub sha256header: Option<String>,
+    /// Whether `sha256header` was read from Koji's own file, because the hub records none.
+    pub header_from_file: bool,
+    /// `sha3_256header` (hub ≥ 1.36, RPMs of rpm 6).
+    pub sha3_256header: Option<String>,
     /// `external_repo_id`; 0 for RPMs built in this Koji.
     pub external_repo_id: i64,
     /// `external_repo_name`, for messages.
@@ -111,6 +115,12 @@ pub trait KojiRpms: Send + Sync {
     /// `None` for unknown ones.
     fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>>;
 
+    /// SHA-256 of the headers of Koji's own files, for RPMs whose row holds none (hubs before 1.36): one answer per RPM,
+    /// in order, `None` where Koji's file cannot be looked at. Asked for RPMs that only a rpmdb's SIGMD5 speaks for.
+    fn header_digests<'a>(&'a self, rpms: &'a [KnownRpm]) -> BoxFuture<'a, Result<Vec<Option<String>>, LookupError>> {
+        Box::pin(async move { Ok(vec![None; rpms.len()]) })
+    }
+
     /// The signatures recorded for RPMs, by Koji's ids; one list per question, in order. Asked only where a site allows
     /// certain keys. Without an implementation there are none, and nothing counts as signed.
     fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
@@ -133,4 +143,17 @@ pub(crate) async fn lookup_all(koji: &dyn KojiRpms, rpms: &[Nvra]) -> Result<Vec
         known.extend(answers);
     }
     Ok(known)
+}
+
+/// Asks for the header digests of Koji's files in batches.
+pub(crate) async fn header_digests_of(koji: &dyn KojiRpms, rpms: &[KnownRpm]) -> Result<Vec<Option<String>>, LookupError> {
+    let mut digests = Vec::with_capacity(rpms.len());
+    for batch in rpms.chunks(BATCH) {
+        let answers = koji.header_digests(batch).await?;
+        if answers.len() != batch.len() {
+            return Err(LookupError::Answers { asked: batch.len(), got: answers.len() });
+        }
+        digests.extend(answers);
+    }
+    Ok(digests)
 }

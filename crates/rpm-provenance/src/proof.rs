@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 
 use build_model::{Blame, Diagnose, Nvra};
 
-use crate::koji_rpms::lookup_all;
+use crate::koji_rpms::{header_digests_of, lookup_all};
 use crate::rpmdb::{RpmDb, RpmDbError, RpmDbFormat};
 use crate::rule::{MatchedBy, judge};
 use crate::{KnownRpm, KojiRpms, LookupError, RpmIdent, Rule, Verdict};
@@ -139,8 +139,8 @@ impl Proof {
         }
     }
 
-    /// RPMs that this build's gate did not release and that only SIGMD5 speaks for. A rpmdb merely claims it, so a site
-    /// whose hub records no header digests (before Koji 1.36) may want to look at them.
+    /// RPMs that came from neither the gate nor the parent and that only SIGMD5 speaks for, which a rpmdb merely claims:
+    /// neither the hub's records (Koji ≥ 1.36) nor Koji's own file had a header digest to compare.
     pub fn claimed_only(&self) -> impl Iterator<Item = &ProvenPackage> {
         self.packages.iter().filter(|p| p.origin == Origin::Other && p.verdict == PackageVerdict::Proven(MatchedBy::Sigmd5))
     }
@@ -172,9 +172,49 @@ impl Proof {
 /// Only when Koji cannot be asked. An image that breaks a rule is a [`Proof`] with problems.
 pub async fn prove(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], lookup: &dyn KojiRpms) -> Result<Proof, ProofError> {
     let asked: Vec<Nvra> = rpms(db).map(|rpm| rpm.nvra.clone()).collect();
-    let known = lookup_all(lookup, &asked).await?;
+    let mut known = lookup_all(lookup, &asked).await?;
+    look_at_files(db, released, lookup, &mut known).await?;
     let verdicts = rpms(db).zip(known).map(|(rpm, known)| (judge(rpm, known.as_ref()), known));
     Ok(assemble(db, parent, released, verdicts.map(|(verdict, known)| (Some(verdict), known)).collect()))
+}
+
+/// For RPMs that match by nothing but the SIGMD5 their rpmdb claims: the header digests of Koji's own files. What the gate
+/// released needs none, because the gate saw the whole file.
+async fn look_at_files(
+    db: &RpmDb,
+    released: &[Verdict],
+    lookup: &dyn KojiRpms,
+    known: &mut [Option<KnownRpm>],
+) -> Result<(), ProofError> {
+    let from_gate = released_by_gate(released);
+    let claimed: Vec<usize> = rpms(db)
+        .zip(known.iter())
+        .enumerate()
+        .filter(|(_, (rpm, _))| !from_gate.contains_key(&key_of(rpm)))
+        .filter(|(_, (rpm, known))| judge(rpm, known.as_ref()) == Ok(MatchedBy::Sigmd5))
+        .map(|(at, _)| at)
+        .collect();
+    let rows: Vec<KnownRpm> = claimed.iter().filter_map(|at| known.get(*at).cloned().flatten()).collect();
+    let digests = header_digests_of(lookup, &rows).await?;
+    for (at, digest) in claimed.into_iter().zip(digests) {
+        if let (Some(Some(row)), Some(digest)) = (known.get_mut(at), digest) {
+            row.sha256header = Some(digest);
+            row.header_from_file = true;
+        }
+    }
+    Ok(())
+}
+
+/// An RPM by name and by the digest of its header.
+type Key<'a> = (&'a Nvra, &'a str);
+
+fn key_of(rpm: &RpmIdent) -> Key<'_> {
+    (&rpm.nvra, rpm.computed.sha256.as_str())
+}
+
+fn released_by_gate(released: &[Verdict]) -> HashMap<Key<'_>, &Verdict> {
+    let released = released.iter().filter(|v| v.released);
+    released.filter_map(|v| Some(((v.nvra.as_ref()?, v.sha256header.as_deref()?), v))).collect()
 }
 
 /// The same without Koji, for builds without a hub: every package is `not-checked`, the rpmdb's own faults still count.
@@ -216,17 +256,17 @@ fn assemble(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], verdicts: 
         let subject = format!("row {} of {}", row.number, db.path);
         problems.push(Problem::new(subject, Rule::BrokenRpm, row.reason.clone()));
     }
-    let inherited: HashSet<(&Nvra, &str)> =
-        parent.into_iter().flat_map(rpms).map(|rpm| (&rpm.nvra, rpm.computed.sha256.as_str())).collect();
-    let from_gate: HashMap<(&Nvra, &str), &Verdict> = released
-        .iter()
-        .filter(|v| v.released)
-        .filter_map(|v| Some(((v.nvra.as_ref()?, v.sha256header.as_deref()?), v)))
-        .collect();
+    // What the parent was built with is no work of this build's.
+    let old: HashSet<&String> = parent.into_iter().flat_map(|parent| &parent.contradictions).collect();
+    for contradiction in db.contradictions.iter().filter(|c| !old.contains(c)) {
+        problems.push(Problem::new(db.path.clone(), Rule::EditedRpmdb, contradiction.clone()));
+    }
+    let inherited: HashSet<Key<'_>> = parent.into_iter().flat_map(rpms).map(key_of).collect();
+    let from_gate = released_by_gate(released);
     let mut packages = Vec::new();
     let mut seen = HashSet::new();
     for (rpm, (judgement, koji)) in rpms(db).zip(verdicts) {
-        let key = (&rpm.nvra, rpm.computed.sha256.as_str());
+        let key = key_of(rpm);
         let gate = from_gate.get(&key).copied();
         let origin = match gate {
             _ if inherited.contains(&key) => Origin::Inherited,

@@ -143,6 +143,7 @@ async fn a_doubled_row_a_forged_header_and_a_shrunk_database_are_problems() {
     let database = rusqlite::Connection::open(root.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
     database.pragma_update(None, "foreign_keys", false).unwrap();
     database.execute("DELETE FROM Packages WHERE hnum > 100", []).unwrap();
+    database.execute("DELETE FROM Name WHERE hnum > 100", []).unwrap();
     let mut blob: Vec<u8> = database.query_row("SELECT blob FROM Packages", [], |row| row.get(0)).unwrap();
     let at = blob.windows(8).position(|w| w == b"Example\0").unwrap();
     blob[at..at + 7].copy_from_slice(b"Foreign");
@@ -151,6 +152,31 @@ async fn a_doubled_row_a_forged_header_and_a_shrunk_database_are_problems() {
     let proof = prove(&read_dir(&root).unwrap(), Some(&parent), &[], &koji).await.unwrap();
     assert_eq!(rules(&proof), [("good-1.0-1.noarch".to_owned(), Rule::BrokenRpm)]);
     assert_eq!(proof.packages[0].origin, Origin::Other, "altered, so not the parent's");
+}
+
+#[tokio::test]
+async fn a_row_taken_out_by_hand_is_missed_by_rpms_own_index_and_an_erased_package_is_not() {
+    let world = World::new();
+    let (good, gone) = (world.build("good"), world.build("gone"));
+    let (_, parent) = world.root("parent", &[&good, &gone]);
+    let koji = MapKoji::with(&[&good, &gone]);
+    let (erased, _) = world.root("erased", &[&good, &gone]);
+    run(rpm(&erased).args(["-e", "--nodeps", "gone"]));
+    let proof = prove(&read_dir(&erased).unwrap(), Some(&parent), &[], &koji).await.unwrap();
+    assert!(proof.all_proven() && proof.removed.len() == 1, "{:?}", proof.problems);
+
+    let (cut, before) = world.root("cut", &[&good, &gone]);
+    let database = rusqlite::Connection::open(cut.join("var/lib/rpm/rpmdb.sqlite")).unwrap();
+    database.pragma_update(None, "foreign_keys", false).unwrap();
+    let row: i64 = database.query_row("SELECT hnum FROM Name WHERE CAST(key AS TEXT) = 'gone'", [], |row| row.get(0)).unwrap();
+    assert_eq!(database.execute("DELETE FROM Packages WHERE hnum = ?", [row]).unwrap(), 1);
+    drop(database);
+    let edited = read_dir(&cut).unwrap();
+    let proof = prove(&edited, Some(&before), &[], &koji).await.unwrap();
+    assert_eq!(rules(&proof), [("/var/lib/rpm/rpmdb.sqlite".to_owned(), Rule::EditedRpmdb)]);
+    assert!(proof.problems[0].evidence.contains("gone"), "{:?}", proof.problems);
+    // a parent that is so already is not this build's doing
+    assert!(prove(&edited, Some(&edited), &[], &koji).await.unwrap().all_proven());
 }
 
 #[tokio::test]
@@ -196,6 +222,28 @@ async fn an_older_hub_without_header_digests_matches_by_sigmd5() {
     assert_eq!(proof.claimed_only().count(), 1);
     let through_gate = prove(&db, None, &[released(&good)], &koji).await.unwrap();
     assert_eq!(through_gate.claimed_only().count(), 0);
+    assert_eq!(*koji.files_asked.lock().unwrap(), 1, "the gate saw the whole file");
+}
+
+#[tokio::test]
+async fn where_the_hub_records_no_header_digest_kojis_own_file_speaks() {
+    let world = World::new();
+    let good = world.build("good");
+    // the same SIGMD5 claimed by another header: what a forger would write into the rpmdb
+    let forged = world.build("forged");
+    let (root, _) = world.root("image", &[&good, &forged]);
+    let mut koji = MapKoji::default();
+    for (id, rpm) in [(1, &good), (2, &forged)] {
+        let row = rpm_provenance::KnownRpm { rpm_id: id, sha256header: None, ..known(rpm) };
+        koji.rpms.insert(ident(rpm).nvra, row);
+    }
+    koji.files.insert(1, ident(&good).computed.sha256);
+    koji.files.insert(2, "0".repeat(64));
+    let proof = prove(&read_dir(&root).unwrap(), None, &[], &koji).await.unwrap();
+    assert_eq!(rules(&proof), [("forged-1.0-1.noarch".to_owned(), Rule::DigestDiffers)]);
+    let honest = proof.packages.iter().find(|p| p.ident.nvra.nvr.name == "good").unwrap();
+    assert_eq!(honest.verdict, PackageVerdict::Proven(MatchedBy::KojiFile));
+    assert_eq!(proof.claimed_only().count(), 0);
 }
 
 #[tokio::test]

@@ -49,6 +49,7 @@ pub fn account_files(
     Ok(files::account(&Accounting {
         layers: built.layer_dirs.iter().rev().cloned().collect(),
         new_layers: &new_layers,
+        digests: &[],
         packages: &databases.files,
         parent: databases.parent.as_ref().map(|(_, files)| files.as_slice()).unwrap_or_default(),
         elsewhere: &elsewhere,

@@ -14,6 +14,7 @@ use rpm_provenance::{ContentSource, Problem, Proof, ProvenPackage, Provenance, R
 use super::account_files::{Databases, account_files, new_layers};
 use super::{Fetched, Parents, archive_logs, today};
 use crate::build_context::BuildContext;
+use crate::file_digests::FileDigests;
 use crate::gated_build::{self, GatedBuild, GatedResult, Reach};
 use crate::koji_rpms::HubRpms;
 use crate::pinned_images::PinnedImages;
@@ -124,7 +125,13 @@ pub async fn build_arch(
     cancel: &CancelFlag,
 ) -> Result<BuiltArch, BoxedDiagnose> {
     let settings = context.settings;
-    let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(HubRpms::new(context.session.clone()));
+    let digests = FileDigests::in_dir(&settings.worker.state_dir, &settings.hub.url);
+    // Koji lists the RPMs of its own repositories beside their metadata (hub ≥ 1.34).
+    let own = format!("{}/repos/", settings.hub.topurl.trim_end_matches('/'));
+    let koji_repos = content.iter().map(|source| source.base_url.as_str()).filter(|url| url.starts_with(&own));
+    let lists = koji_repos.map(|url| format!("{}/rpmlist.jsonl", url.trim_end_matches('/'))).collect();
+    let lookup = HubRpms::new(context.session.clone()).with_lists(lists).with_digests(digests);
+    let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(lookup);
     let images = PinnedImages(parents.clone());
     let work_dir = context.work_dir.join(arch.as_str());
     std::fs::create_dir_all(&work_dir)
@@ -240,8 +247,9 @@ async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Prov
     found
 }
 
-/// An RPM that the gate did not release and that only its SIGMD5 speaks for. A rpmdb merely claims that digest, and hubs
-/// before Koji 1.36 record no other; inherited RPMs were proven with their parent.
+/// An RPM that came neither from the gate nor from the parent, and that only its SIGMD5 speaks for. A rpmdb merely claims
+/// that digest; hubs before Koji 1.36 record no other, and Koji's own file, which was asked for then, is gone or was built
+/// before rpm 4.14. Inherited RPMs were proven with their parent.
 fn claimed(proof: &Proof) -> Vec<Problem> {
     let problem = |p: &ProvenPackage| Problem {
         subject: p.ident.nevra(),
