@@ -11,9 +11,10 @@ use std::time::Instant;
 
 use image_layers::MergedView;
 use rpm_provenance::files::{
-    Accounting, Class, Code, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, account,
+    Accounting, Class, Code, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, PackedDigests, account,
 };
 use rpm_provenance::rpmdb::read_view_with_files;
+use sha2::Digest as _;
 use support::{Recipe, install, rpm, rpmbuild, run};
 
 /// Layers, bottom first; all but the first are new. The rpmdb is in the one it was last written in.
@@ -21,6 +22,8 @@ struct Image {
     dir: tempfile::TempDir,
     layers: Vec<PathBuf>,
     config: Vec<ConfigText>,
+    /// What the packer is to have hashed, of the topmost layers.
+    digests: Vec<PackedDigests>,
 }
 
 impl Image {
@@ -30,7 +33,7 @@ impl Image {
         let base = dir.path().join("base");
         let rpms: Vec<PathBuf> = ["web", "tool"].map(|name| rpmbuild(dir.path(), &Recipe { name, ..Recipe::default() })).into();
         install(&base, &rpms.iter().map(PathBuf::as_path).collect::<Vec<_>>());
-        Image { layers: vec![base], dir, config: Vec::new() }
+        Image { layers: vec![base], dir, config: Vec::new(), digests: Vec::new() }
     }
 
     fn layer(&mut self) -> PathBuf {
@@ -49,6 +52,7 @@ impl Image {
         account(&Accounting {
             layers: self.layers.iter().rev().cloned().collect(),
             new_layers: &vec![layer; self.layers.len() - 1],
+            digests: &self.digests,
             packages: &Self::packages(&self.layers),
             parent: &Self::packages(&self.layers[..1]),
             elsewhere: &[],
@@ -116,6 +120,23 @@ fn every_path_of_a_new_layer_has_its_class() {
         (altered.differs.as_slice(), altered.owner.as_deref()),
         (&["size".into(), "mode".into()][..], Some("tool-1.0-1.noarch"))
     );
+}
+
+#[test]
+fn a_file_that_was_hashed_when_it_was_packed_is_not_read_again() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    // Other bytes of the right length: only a reader would notice.
+    write(&layer, "usr/share/web/file", "CONTENT\n", 0o644);
+    assert_eq!(class(&image.account(LayerSource::Any, None), "/usr/share/web/file").0, Class::Altered);
+    let mut packed = PackedDigests::default();
+    packed.insert(b"usr/share/web/file", 8, sha2::Sha256::digest(b"content\n").into());
+    image.digests = vec![packed];
+    let account = image.account(LayerSource::Any, None);
+    assert!(account.records.iter().all(|r| r.class != Class::Altered), "{:#?}", account.records);
+    // of another size it is another file
+    write(&layer, "usr/share/web/file", "content and more\n", 0o644);
+    assert_eq!(class(&image.account(LayerSource::Any, None), "/usr/share/web/file").0, Class::Altered);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
 use build_model::Nvra;
+use image_layers::MergedView;
 
 use super::classify::Known;
 use super::commit::Commit;
@@ -15,8 +16,8 @@ use super::named::{self, ConfigText};
 use super::owners::{Owned, Owners};
 use super::rights::{self, Numbers};
 use super::tree::{Cleared, Entry, Tree, join, split};
-use super::{Class, Code, FileAccount, FilesError, PackageFinding, Record, shown};
-use crate::rpmdb::DIRECTORIES;
+use super::{Class, Code, FileAccount, FilesError, PackageFinding, PackedDigests, Record, shown};
+use crate::rpmdb::known_directories;
 
 /// What an instruction could put into its layer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,6 +45,8 @@ pub struct Accounting<'a> {
     pub layers: Vec<PathBuf>,
     /// This build's layers, top first: the first ones of `layers`.
     pub new_layers: &'a [NewLayer],
+    /// What was hashed when the new layers were packed, in the same order; may be empty.
+    pub digests: &'a [PackedDigests],
     /// The packages of the image's rpmdb.
     pub packages: &'a [PackageFiles],
     /// The packages of the base image's rpmdb.
@@ -82,6 +85,7 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
         elsewhere: what.elsewhere.iter().map(|(name, packages)| (name.as_str(), Owners::of_content(packages))).collect(),
         commit: what.commit.map(Commit::list).transpose()?.unwrap_or_default(),
         layers: what.new_layers.iter().collect(),
+        digests: what.digests,
         named: named::files(what.config, what.working_dir, &mut tree)?,
         numbers: Numbers::read(&mut tree)?,
     };
@@ -157,10 +161,14 @@ fn judge_all(receive: &Mutex<Receiver<Entry>>, known: &Known<'_>) -> Result<(Fil
     failed.map_or(Ok((part, loose)), Err)
 }
 
-/// Databases that are not where `rpm` of any distribution looks; those that are, the proof has read or refused.
+/// Databases that are not where `rpm` of any distribution, or of this image, looks; those that are, the proof has read or
+/// refused.
 fn find_other_databases(tree: &mut Tree, databases: Vec<Vec<u8>>, account: &mut FileAccount) -> Result<(), FilesError> {
+    if databases.is_empty() {
+        return Ok(());
+    }
     let mut read = HashSet::new();
-    for dir in DIRECTORIES.iter().filter(|_| !databases.is_empty()) {
+    for dir in known_directories(&MergedView::new(tree.layers().to_vec())) {
         read.insert(tree.canonical_dir(dir.as_bytes())?);
     }
     for path in databases.iter().filter(|path| !read.contains(split(path).0)) {

@@ -15,7 +15,7 @@ use super::hash::{digest_of, sha256_of};
 use super::owners::{Owned, Owners, SHA256};
 use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
-use super::{Class, LayerSource, NewLayer, Privilege, Record, links, patterns};
+use super::{Class, LayerSource, NewLayer, PackedDigests, Privilege, Record, links, patterns};
 use crate::rpmdb::is_database;
 
 /// What a path is compared with.
@@ -27,6 +27,8 @@ pub(super) struct Known<'a> {
     pub commit: Commit,
     /// The new layers, top first.
     pub layers: Vec<&'a NewLayer>,
+    /// What was hashed when they were packed.
+    pub digests: &'a [PackedDigests],
     /// Files that the image's configuration runs, and what in it does.
     pub named: HashMap<Vec<u8>, String>,
     /// What the owners' names in RPM headers mean in this image.
@@ -47,7 +49,7 @@ impl Known<'_> {
     /// Judges one entry.
     pub fn judge(&self, entry: &Entry) -> io::Result<Judged> {
         let kind = Kind::of(entry.meta.mode());
-        let mut content = Content { entry, head: Vec::new(), sha256: None };
+        let mut content = Content { entry, head: Vec::new(), sha256: self.packed(entry) };
         let mut found = match kind {
             Kind::File if entry.meta.len() > 0 => content.code()?,
             _ => code::Judged { code: Code::None, runs: None },
@@ -90,6 +92,11 @@ impl Known<'_> {
             sha256,
         };
         Ok(Judged { record, privilege, link, database })
+    }
+
+    /// The digest the packer took, for files of new layers.
+    fn packed(&self, entry: &Entry) -> Option<[u8; 32]> {
+        self.digests.get(entry.layer)?.get(&entry.path, entry.meta.len())
     }
 
     fn owned(&self, owned: &[Owned<'_>], kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome> {

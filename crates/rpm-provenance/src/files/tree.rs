@@ -64,6 +64,11 @@ impl Tree {
         Self { layers, new, nodes: HashMap::new(), canonical: HashMap::new() }
     }
 
+    /// The directories of the layers, top first.
+    pub fn layers(&self) -> &[PathBuf] {
+        &self.layers
+    }
+
     /// Whether a layer is this build's.
     pub fn is_new(&self, layer: usize) -> bool {
         layer < self.new
