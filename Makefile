@@ -49,7 +49,7 @@ test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
 	$(MAKE) test-contract test-e2e
 
-bench: setup  ## containerbuild, buildah and BuildKit in turn; writes docs/BENCHMARKS.md (BENCH="--rows copy" for a part)
+bench: setup $(EXTENSION)  ## containerbuild, buildah and BuildKit in turn; writes docs/BENCHMARKS.md (BENCH="--rows copy" for a part)
 	cargo build --release --locked -p builder-worker
 	PYTHONPATH=tests $(PYTHON) -m bench $(BENCH)
 

@@ -14,7 +14,7 @@ from collections import defaultdict
 from contextlib import ExitStack
 from pathlib import Path
 
-from . import gate, kept, namespace, report
+from . import gate, kept, namespace, proof, report
 from .buildah import Buildah
 from .buildkit import BuildKit
 from .errors import BenchError
@@ -32,7 +32,7 @@ TIME_LIMIT = 690.0
 def arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="bench", description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    known = [*(row.name for row in ROWS), gate.ROW]
+    known = [*(row.name for row in ROWS), gate.ROW, proof.ROW, proof.DECODE]
     names = ", ".join(known)
     parser.add_argument("--rows", metavar="NAME,…", help=f"only these: {names}")
     parser.add_argument("--rounds", type=int, default=3, help="rounds of each row (3)")
@@ -101,6 +101,10 @@ def bench(chosen: argparse.Namespace) -> None:
         page = report.render(samples, names, why_not, scratch.kind) if samples else ""
         if gate.ROW in chosen.rows:
             page += gate.section(gate.measure(ours, inputs, chosen.rounds))
+        if proof.ROW in chosen.rows:
+            page += proof.section(proof.measure(chosen.binary, scratch.directory("proof"), chosen.rounds))
+        if proof.DECODE in chosen.rows:
+            page += proof.decode_section()
     if chosen.output:
         chosen.output.write_text(page, encoding="utf-8")
         print(f"wrote {chosen.output} after {time.monotonic() - started:.0f} s")
