@@ -3,8 +3,10 @@
 use build_model::BoxedDiagnose;
 use dockerfile::{CopySource, InstructionKind};
 use image_build::BuiltImage;
-use image_layers::{ContainerConfig, LocalImage, MergedView, Store, UnpackLimits};
-use rpm_provenance::files::{self, Accounting, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, released_elsewhere};
+use image_layers::{ContainerConfig, FileDigestAlgorithm, LocalImage, MergedView, Store, UnpackLimits};
+use rpm_provenance::files::{
+    self, Accounting, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackedDigests, released_elsewhere,
+};
 use rpm_provenance::{PackageDependencies, RpmDb, Verdict, rpmdb};
 
 use super::{Fetched, Parents};
@@ -46,10 +48,11 @@ pub fn account_files(
             elsewhere.push((name.clone(), packages_of(store, parent)?));
         }
     }
+    let digests = packed_digests(store, built)?;
     Ok(files::account(&Accounting {
         layers: built.layer_dirs.iter().rev().cloned().collect(),
         new_layers: &new_layers,
-        digests: &[],
+        digests: &digests,
         packages: &databases.files,
         parent: databases.parent.as_ref().map(|(_, files)| files.as_slice()).unwrap_or_default(),
         elsewhere: &elsewhere,
@@ -57,6 +60,25 @@ pub fn account_files(
         config: &config_texts(&built.image.config.config),
         working_dir: &built.image.config.config.working_dir,
     })?)
+}
+
+/// What was hashed when the new layers were packed, top first. A layer without such a list is read again.
+fn packed_digests(store: &Store, built: &BuiltImage) -> Result<Vec<PackedDigests>, BoxedDiagnose> {
+    let mut all = Vec::with_capacity(built.new_layers);
+    if built.image.config.rootfs.diff_ids.len() != built.layer_dirs.len() {
+        return Ok(all); // which list is whose could not be told
+    }
+    for diff_id in built.image.config.rootfs.diff_ids.iter().rev().take(built.new_layers) {
+        let mut layer = PackedDigests::default();
+        for file in store.file_digests(diff_id)?.into_iter().flatten() {
+            let file = file?;
+            if let Some(Ok(sha256)) = file.get(FileDigestAlgorithm::Sha256).map(<[u8; 32]>::try_from) {
+                layer.insert(&file.path, file.size, sha256);
+            }
+        }
+        all.push(layer);
+    }
+    Ok(all)
 }
 
 /// What of the image's configuration is run: commands, and variables by which programs load code.
