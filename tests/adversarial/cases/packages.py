@@ -3,8 +3,6 @@
 from corpus import ALTERED, CONTRADICTION, NOT_KOJI, NOTKOJI, TAMPERED, UNEXPLAINED, Case, script
 
 TITLE = "RPMs from somewhere else"
-# Without header digests in Koji only its own claim speaks for it.
-ONLY_CLAIMED = "came from neither the gate nor the parent image, and nothing but the image itself says what it is"
 SPEC = r"\nVersion: 1\nRelease: 1\nSummary: s\nLicense: l\nBuildArch: noarch\n%%description\nd\n%%files\n"
 CASES = [
     Case(
