@@ -99,6 +99,7 @@ pub(super) async fn account(
         files::account(&Accounting {
             layers: parts.layers.iter().rev().cloned().collect(),
             new_layers: &new_layers,
+            digests: &[],
             packages: parts.files,
             parent: parts.parent.map(|(_, files)| files.as_slice()).unwrap_or_default(),
             elsewhere: &elsewhere,
