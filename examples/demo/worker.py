@@ -49,12 +49,10 @@ name = "{content_generator}"
 """
 
 # What the demo's site demands of images besides the proof: see docs/POLICY.md. Every task reads it anew.
-HOSTS = """\
+POLICY = """\
 [policy]
 repo_url_hosts = ["127.0.0.1"]
 
-"""
-POLICY = """\
 [[policy.signing_keys]]
 name = "demo-key"
 reason = "images hold what the demo distribution has signed"
@@ -136,7 +134,7 @@ def write_config(scene: Scene, which: Worker) -> Path:
             content_generator=CONTENT_GENERATOR,
         )
     )
-    (scene.state / which.policy_file).write_text(HOSTS + (which.policy or policy(scene)))
+    (scene.state / which.policy_file).write_text(which.policy or policy(scene))
     return config
 
 
