@@ -12,6 +12,7 @@ mod copy;
 mod error;
 mod hooks;
 mod layers;
+mod mounts;
 pub mod netns;
 mod progress;
 mod request;
@@ -29,7 +30,7 @@ pub use progress::{OutputStream, Progress, ProgressEvent, Silent, StepInfo};
 pub use request::{BuildRequest, BuiltImage, PhaseTime};
 pub use rootfs::UserError;
 pub use sandbox::{
-    BaseExtras, InjectedKind, InjectedMount, Limits, SandboxError, SandboxNetwork, SandboxOptions, Underlay, prepare_process,
-    sweep,
+    BaseExtras, InjectedKind, InjectedMount, LimitHit, Limits, SandboxError, SandboxNetwork, SandboxOptions, SecretError,
+    Secrets, SubordinateIds, Underlay, UserNamespace, prepare_process, sweep,
 };
 pub use snapshot::SnapshotError;

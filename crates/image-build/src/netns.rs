@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
@@ -13,9 +14,9 @@ use std::thread::JoinHandle;
 use rustix::ioctl::{Opcode, Setter, ioctl};
 use rustix::mount::{UnmountFlags, mount_bind, unmount};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use crate::sandbox::SandboxError;
+use crate::sandbox::{SandboxError, UserNamespace};
 
 type Request = (u16, Sender<io::Result<TcpListener>>);
 
@@ -29,11 +30,14 @@ pub struct IsolatedNetwork {
 }
 
 impl IsolatedNetwork {
-    /// Makes a namespace and its file in `work_dir`.
+    /// Makes a namespace and its file in `work_dir`. With `owner` it is the one that belongs to that user namespace, whose
+    /// containers then may look at its devices in `/sys`; there is one of it, so take it once.
     ///
     /// # Errors
     /// Without CAP_SYS_ADMIN and CAP_NET_ADMIN, or when the file cannot be made.
-    pub fn new(work_dir: &Path) -> Result<Self, SandboxError> {
+    pub fn new(work_dir: &Path, owner: Option<&UserNamespace>) -> Result<Self, SandboxError> {
+        let existing = owner.map(|owner| owner.network().try_clone_to_owned()).transpose();
+        let existing = existing.map_err(|source| SandboxError::NetworkNamespace { action: "hold it", source })?;
         let file = tempfile::Builder::new()
             .prefix("netns-")
             .tempfile_in(work_dir)
@@ -47,7 +51,7 @@ impl IsolatedNetwork {
         let thread = std::thread::Builder::new()
             .name("netns".to_owned())
             .spawn(move || {
-                let made = enter(&mount_point);
+                let made = enter(&mount_point, existing.as_ref());
                 let failed = made.is_err();
                 let _ = ready_sender.send(made);
                 if !failed {
@@ -97,9 +101,13 @@ impl Drop for IsolatedNetwork {
     }
 }
 
-fn enter(mount_point: &Path) -> Result<(), SandboxError> {
+fn enter(mount_point: &Path, existing: Option<&OwnedFd>) -> Result<(), SandboxError> {
     let failed = |action| move |source: io::Error| SandboxError::NetworkNamespace { action, source };
-    unshare_network().map_err(failed("unshare"))?;
+    match existing {
+        Some(namespace) => move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+            .map_err(|e| failed("enter it")(e.into()))?,
+        None => unshare_network().map_err(failed("unshare"))?,
+    }
     loopback_up().map_err(failed("switch the loopback interface on"))?;
     // `self` would be the main thread's.
     mount_bind("/proc/thread-self/ns/net", mount_point).map_err(|e| failed("mount it")(e.into()))

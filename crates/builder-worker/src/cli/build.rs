@@ -6,13 +6,14 @@ use std::process::ExitCode;
 
 use build_model::{Arch, BoxedDiagnose};
 use dockerfile::PlanOptions;
-use image_build::{CancelFlag, LayerFollower, Limits};
+use image_build::{CancelFlag, LayerFollower};
 use image_layers::{Compression, LocalImage, ManifestFormat, Store, docker_archive, oci_archive, oci_layout};
 use registry::{ImageReference, Registry, RegistryConfig};
 use rpm_provenance::{ContentSource, ReleasePolicy};
 
 use super::image_source::ImageLocation;
 use super::progress::{ProgressMode, TerminalProgress};
+use super::sandbox_args::SandboxArgs;
 use super::upload_ahead::UploadAhead;
 use crate::build_context::{platform, read_build_context};
 use crate::gated_build::{self, GatedBuild, Reach};
@@ -74,9 +75,8 @@ pub struct Args {
     /// Compression of new layers: gzip, zstd or none, with a level if wanted (zstd:7).
     #[arg(long, value_name = "NAME[:LEVEL]", default_value_t = Compression::default())]
     compression: Compression,
-    /// The OCI runtime for RUN steps.
-    #[arg(long, default_value = "crun")]
-    runtime: PathBuf,
+    #[command(flatten)]
+    sandbox: SandboxArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -164,8 +164,8 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
         format: manifest_format(args),
         file_digests: &[],
         layer_follower: ahead.as_ref().map(|ahead| ahead as &dyn LayerFollower),
-        runtime: args.runtime.clone(),
-        limits: Limits::default(),
+        sandbox: args.sandbox.options()?,
+        user_namespaces: args.sandbox.user_namespaces(),
         progress: &TerminalProgress::new(args.progress),
         cancel: &cancel,
     };

@@ -12,6 +12,7 @@ mod lint;
 mod policy;
 mod progress;
 mod rpms;
+mod sandbox_args;
 mod upload_ahead;
 mod verify;
 
@@ -42,7 +43,7 @@ enum Command {
         config: PathBuf,
     },
     /// Build an image from a directory with a Dockerfile, without a hub.
-    Build(build::Args),
+    Build(Box<build::Args>),
     /// Make the whole proof of an image again: RPMs, files and rules, against any Koji.
     Verify(verify::Args),
     /// Say what is wrong with a Dockerfile, without building it.

@@ -11,6 +11,7 @@ mod image;
 mod labels;
 mod policy;
 mod registry;
+mod sandbox;
 pub(crate) mod unknown_key;
 
 use std::path::{Path, PathBuf};
@@ -25,6 +26,7 @@ pub use image::ImageSettings;
 pub use labels::{LabelSettings, UrlPiece, url_pieces};
 pub use policy::PolicySettings;
 pub use registry::{AliasSettings, RegistrySettings};
+pub use sandbox::{SandboxSettings, SecretSettings, SubordinateIdSettings, UserNamespaceSetting};
 
 /// Everything a builder needs to know about its site.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -136,26 +138,6 @@ pub struct ContentGeneratorSettings {
 impl Default for ContentGeneratorSettings {
     fn default() -> Self {
         Self { name: "containerbuild".into() }
-    }
-}
-
-/// `[sandbox]`: how RUN steps run.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SandboxSettings {
-    /// The OCI runtime.
-    pub runtime: PathBuf,
-    /// Memory limit of one RUN step in MB; none when absent.
-    pub memory_mb: Option<u64>,
-    /// Process limit of one RUN step.
-    pub pids: Option<i64>,
-    /// Longest a RUN step may take, in seconds.
-    pub run_seconds: u64,
-}
-
-impl Default for SandboxSettings {
-    fn default() -> Self {
-        Self { runtime: "crun".into(), memory_mb: None, pids: Some(4096), run_seconds: 2 * 3600 }
     }
 }
 
@@ -274,6 +256,7 @@ impl Settings {
         }
         self.image.check().map_err(|(key, problem)| bad(key, problem))?;
         self.labels.check().map_err(|(key, problem)| bad(key, &problem))?;
+        self.sandbox.check().map_err(|(key, problem)| bad(key, &problem))?;
         Ok(())
     }
 

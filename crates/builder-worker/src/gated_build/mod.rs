@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use image_build::netns::IsolatedNetwork;
 use image_build::{
-    BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Limits, Progress, ProgressEvent, RunHooks, SandboxNetwork,
-    SandboxOptions, StepInfo,
+    BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Progress, ProgressEvent, RunHooks, SandboxError,
+    SandboxNetwork, SandboxOptions, StepInfo, SubordinateIds, UserNamespace,
 };
 use image_layers::{Compression, FileDigestAlgorithm, ManifestFormat, Store};
 use rpm_provenance::{
@@ -50,6 +50,17 @@ pub enum Reach {
     Host,
 }
 
+/// Whether root in a RUN is nobody on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserNamespaces {
+    /// It is root.
+    Off,
+    /// It is nobody where this machine can do it; else a note says why not.
+    WherePossible(SubordinateIds),
+    /// It is nobody, or the build fails.
+    Required(SubordinateIds),
+}
+
 /// One build.
 pub struct GatedBuild<'a> {
     /// Architecture of the image.
@@ -80,10 +91,10 @@ pub struct GatedBuild<'a> {
     pub file_digests: &'a [FileDigestAlgorithm],
     /// Sees new layers of the image as they are packed.
     pub layer_follower: Option<&'a dyn LayerFollower>,
-    /// The OCI runtime.
-    pub runtime: PathBuf,
-    /// Limits of a RUN step.
-    pub limits: Limits,
+    /// Runtime, limits and secrets of RUN steps; network, mounts and namespace are added here.
+    pub sandbox: SandboxOptions,
+    /// Whether RUN steps get a user namespace.
+    pub user_namespaces: UserNamespaces,
     /// Where progress goes.
     pub progress: &'a dyn Progress,
     /// Set to stop the build.
@@ -167,32 +178,50 @@ impl Diagnose for GatedBuildError {
 /// # Errors
 /// The gate's when a repository cannot be pinned, [`Refused`], or the engine's.
 pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, BoxedDiagnose> {
+    let namespace = user_namespace(build)?;
+    let sandbox = SandboxOptions {
+        user_namespace: namespace.clone(),
+        require_user_namespace: matches!(build.user_namespaces, UserNamespaces::Required(_)),
+        ..build.sandbox.clone()
+    };
     match reach {
-        Reach::Nothing => run_engine(build, SandboxNetwork::None, None),
-        Reach::Host => run_engine(build, SandboxNetwork::Host, None),
+        Reach::Nothing => run_engine(build, sandbox, None),
+        Reach::Host => run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None),
         Reach::Gate { sources, lookup, policy, cache_dir, cache_limit } => {
-            let network = IsolatedNetwork::new(build.work_dir)?;
+            let network = IsolatedNetwork::new(build.work_dir, namespace.as_deref())?;
             let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
             let http = HttpClients::new().map_err(GatedBuildError::Client)?;
             let gate = Gate::start(listeners, GateOptions { sources, cache_dir, cache_limit, lookup, policy, http }).await?;
-            let namespace = SandboxNetwork::Namespace(network.path().to_owned());
-            let result = run_engine(build, namespace, Some(&gate));
+            let network_file = SandboxNetwork::Namespace(network.path().to_owned());
+            let sandbox = SandboxOptions { network: network_file, run_env: run_env(), ..sandbox };
+            let result = run_engine(build, sandbox, Some(&gate));
             gate.stop().await;
             result
         }
     }
 }
 
-fn run_engine(build: &GatedBuild<'_>, network: SandboxNetwork, gate: Option<&Gate>) -> Result<GatedResult, BoxedDiagnose> {
-    let pins = gate.map(Gate::pins).unwrap_or_default();
-    let mut sandbox = SandboxOptions {
-        runtime: build.runtime.clone(),
-        network,
-        injected: Vec::new(),
-        for_base: BTreeMap::new(),
-        run_env: if gate.is_some() { run_env() } else { Vec::new() },
-        limits: build.limits.clone(),
+/// The namespace of this build, with ids that no other build has.
+fn user_namespace(build: &GatedBuild<'_>) -> Result<Option<Arc<UserNamespace>>, SandboxError> {
+    let (ids, required) = match &build.user_namespaces {
+        UserNamespaces::Off => return Ok(None),
+        UserNamespaces::WherePossible(ids) => (ids, false),
+        UserNamespaces::Required(ids) => (ids, true),
     };
+    match UserNamespace::new(ids) {
+        Ok(namespace) => Ok(Some(Arc::new(namespace))),
+        Err(error) if required => Err(error),
+        Err(error) => {
+            let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
+            let text = format!("RUN steps have no user namespace of their own: {error}{cause}");
+            build.progress.event(ProgressEvent::Note { text });
+            Ok(None)
+        }
+    }
+}
+
+fn run_engine(build: &GatedBuild<'_>, mut sandbox: SandboxOptions, gate: Option<&Gate>) -> Result<GatedResult, BoxedDiagnose> {
+    let pins = gate.map(Gate::pins).unwrap_or_default();
     let hooks = GateHooks {
         gate,
         progress: build.progress,

@@ -1,11 +1,12 @@
 //! What the stages of one build share: the layers so far, mounted views, the cache, the packer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use dockerfile::{BuildPlan, FromRef};
-use image_layers::UnpackLimits;
+use image_layers::{Store, UnpackLimits};
 use tempfile::TempDir;
 
 use crate::error::StepError;
@@ -13,7 +14,7 @@ use crate::layers::{CacheKey, Layers, PackJob, Packer, StepCache};
 use crate::progress::{ProgressEvent, StepInfo};
 use crate::request::{BuildRequest, PhaseTime};
 use crate::rootfs::RootDir;
-use crate::sandbox::EngineDir;
+use crate::sandbox::{CgroupHost, EngineDir, IdShift, Removal, SandboxError, UserNamespace};
 use crate::snapshot::{FrozenUpper, Snapshot, View};
 use crate::stage::{BaseImage, StageState};
 
@@ -31,11 +32,19 @@ pub(crate) struct Builder<'a> {
     pub(super) layers: Layers,
     pub(super) packer: Option<Packer<'a>>,
     pub(super) phases: Vec<PhaseTime>,
-    /// Cache directories of `RUN --mount=type=cache`.
-    pub(crate) caches_by_id: BTreeMap<String, TempDir>,
+    /// Where cache mounts are, when no directory outside is given for them.
+    pub(crate) own_caches: Option<TempDir>,
+    /// What was said once already.
+    notes: BTreeSet<String>,
+    /// The container of the last RUN, on its way out.
+    pub(crate) removal: Option<Removal>,
     // Before the engine's directory, which holds their mount points.
     sources: BTreeMap<String, Rc<Source>>,
-    pub(crate) engine: EngineDir,
+    shown_sources: BTreeMap<String, Rc<View>>,
+    /// The store as containers see it; `Some(None)` when they see it as it is.
+    id_shift: Option<Option<Rc<IdShift>>>,
+    pub(crate) cgroups: CgroupHost,
+    pub(crate) engine: Rc<EngineDir>,
 }
 
 /// Where COPY and mounts read from.
@@ -73,9 +82,14 @@ impl<'a> Builder<'a> {
             layers: Layers::default(),
             packer: Some(packer),
             phases: Vec::new(),
-            caches_by_id: BTreeMap::new(),
+            own_caches: None,
+            notes: BTreeSet::new(),
+            removal: None,
             sources: BTreeMap::new(),
-            engine,
+            shown_sources: BTreeMap::new(),
+            id_shift: None,
+            cgroups: CgroupHost::detect(),
+            engine: Rc::new(engine),
         }
     }
 
@@ -86,6 +100,13 @@ impl<'a> Builder<'a> {
 
     pub(crate) fn note(&self, text: String) {
         self.request.progress.event(ProgressEvent::Note { text });
+    }
+
+    /// A note that is of interest once a build.
+    pub(crate) fn note_once(&mut self, text: String) {
+        if self.notes.insert(text.clone()) {
+            self.note(text);
+        }
     }
 
     /// Adds to the time of a phase.
@@ -113,10 +134,49 @@ impl<'a> Builder<'a> {
         View::mount(&self.stack(layers, base), &self.engine, self.request.store).map_err(Into::into)
     }
 
-    /// A stage's files with a new upper directory.
-    pub(crate) fn snapshot(&self, state: &StageState, between: &[PathBuf]) -> Result<Snapshot, StepError> {
-        let epoch = self.request.source_date_epoch;
-        Snapshot::mount(&self.lowers(state), between, &self.engine, self.request.store, epoch).map_err(Into::into)
+    /// An empty upper directory for the next step of a stage.
+    pub(crate) fn upper(&self, state: &StageState) -> Result<FrozenUpper, StepError> {
+        let below = self.lowers(state);
+        FrozenUpper::create(below.first(), self.request.store, self.request.source_date_epoch).map_err(Into::into)
+    }
+
+    /// A stage's files with a new upper directory, for the builder to write to.
+    pub(crate) fn snapshot(&self, state: &StageState) -> Result<Snapshot, StepError> {
+        Snapshot::mount(&self.lowers(state), self.upper(state)?, &self.engine).map_err(Into::into)
+    }
+
+    /// A stage's files with `upper`, as the root of a container.
+    pub(crate) fn container_root(
+        &mut self,
+        state: &StageState,
+        between: &[PathBuf],
+        upper: FrozenUpper,
+    ) -> Result<Snapshot, StepError> {
+        let shift = self.id_shift()?;
+        Snapshot::mount_for_container(&self.lowers(state), between, upper, &self.engine, shift.as_deref()).map_err(Into::into)
+    }
+
+    /// How containers see the store. Tried with the first RUN: where it cannot be, that is said once.
+    pub(crate) fn id_shift(&mut self) -> Result<Option<Rc<IdShift>>, StepError> {
+        if let Some(shift) = &self.id_shift {
+            return Ok(shift.clone());
+        }
+        let sandbox = self.request.sandbox;
+        let shift = match &sandbox.user_namespace {
+            None => None,
+            Some(namespace) => match usable_shift(namespace, self.request.store, &self.engine) {
+                Ok(shift) => Some(Rc::new(shift)),
+                Err(reason) if sandbox.require_user_namespace => {
+                    return Err(SandboxError::UserNamespaceUnusable { reason }.into());
+                }
+                Err(reason) => {
+                    self.note_once(format!("RUN steps have no user namespace of their own: {reason}"));
+                    None
+                }
+            },
+        };
+        self.id_shift = Some(shift.clone());
+        Ok(shift)
     }
 
     /// Where COPY and mounts read from; `None` is the build context. Mounted once for all steps.
@@ -144,6 +204,28 @@ impl<'a> Builder<'a> {
         let source = Rc::new(source);
         self.sources.insert(name, Rc::clone(&source));
         Ok(source)
+    }
+
+    /// The files of a stage or image with owners as containers see them; `None` when that makes no difference.
+    pub(crate) fn shown_source(&mut self, from: &FromRef) -> Result<Option<Rc<View>>, StepError> {
+        let Some(shift) = self.id_shift()? else { return Ok(None) };
+        let name = self.place_name(Some(from));
+        if let Some(view) = self.shown_sources.get(&name) {
+            return Ok(Some(Rc::clone(view)));
+        }
+        let dirs = match from {
+            FromRef::Stage(index) => {
+                let stage = self.stages.get(index).ok_or(StepError::StageNotBuilt { index: *index })?;
+                self.stack(&stage.layers, stage.base.as_ref())
+            }
+            FromRef::Image(reference) => {
+                let image = self.image(reference, None)?;
+                self.stack(&[], Some(&image))
+            }
+        };
+        let view = Rc::new(View::mount_for_containers(&dirs, &self.engine, self.request.store, Some(&shift))?);
+        self.shown_sources.insert(name, Rc::clone(&view));
+        Ok(Some(view))
     }
 
     /// What a source is called in messages.
@@ -249,5 +331,19 @@ impl<'a> Builder<'a> {
     /// Unmounts the views; layers can be moved after that.
     pub(super) fn close_sources(&mut self) {
         self.sources.clear();
+        self.shown_sources.clear();
+        self.id_shift = None;
+        self.removal = None;
     }
+}
+
+/// The store with shifted owners, once an overlay on it was seen to work; else why not.
+fn usable_shift(namespace: &Arc<UserNamespace>, store: &Store, engine: &EngineDir) -> Result<IdShift, String> {
+    let told = |error: &dyn std::error::Error| match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    };
+    let shift = IdShift::new(Arc::clone(namespace), store.root(), engine).map_err(|e| told(&e))?;
+    crate::snapshot::try_shifted(&shift, engine, store).map_err(|e| told(&e))?;
+    Ok(shift)
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use image_layers::PackOptions;
 
-pub(crate) use builder::{Builder, Made};
+pub(crate) use builder::{Builder, Made, Source};
 
 use crate::error::BuildError;
 use crate::layers::{Packer, Packing};

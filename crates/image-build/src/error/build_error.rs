@@ -101,6 +101,7 @@ impl BuildError {
         match self {
             BuildError::Step { cause, .. } => match **cause {
                 StepError::RunFailed { code, .. } => Some(code),
+                StepError::LimitHit { code, .. } => code,
                 _ => None,
             },
             _ => None,

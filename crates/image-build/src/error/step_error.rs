@@ -11,7 +11,7 @@ use image_layers::UnpackError;
 
 use crate::copy::CopyError;
 use crate::rootfs::UserError;
-use crate::sandbox::SandboxError;
+use crate::sandbox::{LimitHit, SandboxError};
 use crate::snapshot::SnapshotError;
 
 /// What went wrong with one instruction.
@@ -25,13 +25,33 @@ pub enum StepError {
         /// The end of its output.
         last_lines: Vec<String>,
     },
-    /// It took too long.
-    #[error("the command was stopped after {seconds} seconds, the most this builder allows one RUN")]
-    TimedOut {
-        /// The limit.
-        seconds: u64,
+    /// It ran into a limit.
+    #[error("{hit} ({} = {})", .hit.setting(), .hit.value())]
+    LimitHit {
+        /// Which, and its value.
+        hit: LimitHit,
+        /// The exit code, when it ended by itself.
+        code: Option<i32>,
         /// The end of its output.
         last_lines: Vec<String>,
+    },
+    /// Ids of the image that RUN steps cannot have.
+    #[error("the id {id} is beyond the {size} ids of a RUN's user namespace")]
+    IdBeyond {
+        /// The id.
+        id: u32,
+        /// How many there are.
+        size: u32,
+    },
+    /// A secret or agent that the Dockerfile requires and nobody gave.
+    #[error("this build has no {what} `{id}`, which RUN --mount=type={kind} requires")]
+    NotGiven {
+        /// `secret` or `SSH agent`.
+        what: &'static str,
+        /// Its id.
+        id: String,
+        /// The mount's type.
+        kind: &'static str,
     },
     /// It cannot start: no such file, no execute bit, or a script without its interpreter.
     #[error("the image has no program `{program}` that can be run")]
@@ -160,7 +180,7 @@ impl StepError {
     /// The end of the output of a RUN that failed.
     pub fn last_lines(&self) -> &[String] {
         match self {
-            StepError::RunFailed { last_lines, .. } | StepError::TimedOut { last_lines, .. } => last_lines,
+            StepError::RunFailed { last_lines, .. } | StepError::LimitHit { last_lines, .. } => last_lines,
             _ => &[],
         }
     }
@@ -188,7 +208,9 @@ impl Diagnose for StepError {
     fn kind(&self) -> &'static str {
         match self {
             StepError::RunFailed { .. } => "run-failed",
-            StepError::TimedOut { .. } => "run-timeout",
+            StepError::LimitHit { hit, .. } => hit.kind(),
+            StepError::IdBeyond { .. } => "run-id-beyond",
+            StepError::NotGiven { .. } => "run-secret-missing",
             StepError::NoProgram { .. } => "run-no-program",
             StepError::Hook(source) | StepError::Image { source, .. } => source.0.kind(),
             StepError::Expand(source) => source.kind(),
@@ -212,7 +234,20 @@ impl Diagnose for StepError {
     fn hint(&self) -> Option<String> {
         match self {
             StepError::RunFailed { code: 137, .. } => {
-                Some("signal 9 comes mostly from the kernel when a command needs more memory than it may use".to_owned())
+                Some("signal 9 comes mostly from the kernel when the whole machine is short of memory".to_owned())
+            }
+            StepError::LimitHit { hit, .. } => Some(format!(
+                "make the command need less, or have the builder's administrator raise `{}` in [sandbox] of the configuration",
+                hit.setting()
+            )),
+            StepError::IdBeyond { .. } => Some(
+                "use lower ids, or have the builder's administrator raise `per_build` in [sandbox.subordinate_ids]".to_owned(),
+            ),
+            StepError::NotGiven { what: "secret", id, .. } => Some(format!(
+                "the builder's configuration names secrets in [sandbox.secrets]; `containerbuild build` takes --secret id={id},src=FILE"
+            )),
+            StepError::NotGiven { .. } => {
+                Some("builders forward no SSH agent; `containerbuild build` takes --ssh default or --ssh ID=SOCKET".to_owned())
             }
             StepError::RunFailed { code: 127, .. } => Some("127 means that the shell did not find a command".to_owned()),
             StepError::RunFailed { code: 126, .. } => Some("126 means that a file is there but cannot be executed".to_owned()),

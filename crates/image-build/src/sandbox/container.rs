@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
-use super::options::Limits;
-use super::seccomp;
+use super::limits::Limits;
+use super::{IdShift, seccomp};
 use crate::rootfs::ResolvedUser;
 
 /// The name containers see, whatever builder they run on.
@@ -25,7 +25,10 @@ pub(crate) struct Container<'a> {
     /// In the order they are mounted, after the kernel's own file systems.
     pub(crate) mounts: &'a [ContainerMount],
     pub(crate) network: ContainerNetwork<'a>,
+    /// What the machine can keep of the limits.
     pub(crate) limits: &'a Limits,
+    /// The user namespace; without one the container's root is the host's.
+    pub(crate) shift: Option<&'a IdShift>,
 }
 
 /// A mount beside `/proc`, `/sys` and `/dev`. Targets are absolute, without symlinks, and exist.
@@ -45,6 +48,9 @@ pub(crate) enum ContainerNetwork<'a> {
     /// The one mounted here.
     Existing(&'a Path),
 }
+
+/// Microseconds in which a share of the processors is measured, as Docker has it.
+const CPU_PERIOD: u32 = 100_000;
 
 /// Docker's default set but for CAP_NET_RAW: nothing in a build sends raw packets.
 const CAPABILITIES: [&str; 13] = [
@@ -81,12 +87,12 @@ const MASKED: [&str; 12] = [
 const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 impl Container<'_> {
-    /// The text of `config.json`; `id` names the cgroup.
-    pub(crate) fn config(&self, id: &str) -> Value {
+    /// The text of `config.json`; `cgroup` is the container's own, directly below the root.
+    pub(crate) fn config(&self, cgroup: &str) -> Value {
         let empty: [&str; 0] = [];
         // A process that is not root holds none of them, but may still gain them through setuid programs.
         let held: &[&str] = if self.user.uid == 0 { &CAPABILITIES } else { &empty };
-        json!({
+        let mut config = json!({
             "ociVersion": "1.0.2",
             "hostname": HOSTNAME,
             "root": {"path": self.rootfs, "readonly": false},
@@ -106,18 +112,29 @@ impl Container<'_> {
             "mounts": self.mounts(),
             "linux": {
                 "namespaces": self.namespaces(),
-                "cgroupsPath": format!("/containerbuild/{id}"),
+                "cgroupsPath": format!("/{cgroup}"),
                 "resources": self.resources(),
                 "seccomp": seccomp::profile(),
                 "maskedPaths": MASKED,
                 "readonlyPaths": READ_ONLY,
                 "rootfsPropagation": "private",
             },
-        })
+        });
+        if let Some(shift) = self.shift {
+            // crun takes them from the namespace; runc wants to be told.
+            let namespace = shift.namespace();
+            let map = json!([{"containerID": 0, "hostID": namespace.host_root(), "size": namespace.size()}]);
+            config["linux"]["uidMappings"] = map.clone();
+            config["linux"]["gidMappings"] = map;
+        }
+        config
     }
 
     fn namespaces(&self) -> Vec<Value> {
         let mut namespaces: Vec<Value> = ["pid", "ipc", "uts", "mount", "cgroup"].iter().map(|t| json!({"type": t})).collect();
+        if let Some(shift) = self.shift {
+            namespaces.push(json!({"type": "user", "path": shift.file()}));
+        }
         match self.network {
             ContainerNetwork::New => namespaces.push(json!({"type": "network"})),
             ContainerNetwork::Existing(path) => namespaces.push(json!({"type": "network", "path": path})),
@@ -140,6 +157,11 @@ impl Container<'_> {
         }
         if let Some(pids) = self.limits.pids {
             resources["pids"] = json!({"limit": pids});
+        }
+        if let Some(cpus) = self.limits.cpus {
+            // The kernel refuses less than a hundredth of a processor.
+            let quota = (cpus.max(0.01) * f64::from(CPU_PERIOD)) as u64;
+            resources["cpu"] = json!({"quota": quota, "period": CPU_PERIOD});
         }
         resources
     }
@@ -186,7 +208,7 @@ mod tests {
 
     fn config(uid: u32, network: ContainerNetwork<'_>) -> Value {
         let user = ResolvedUser { uid, gid: 0, groups: vec![], home: None };
-        let limits = Limits { memory_bytes: Some(1 << 30), pids: Some(64), run_seconds: None };
+        let limits = Limits { memory_bytes: Some(1 << 30), pids: Some(64), cpus: Some(1.5), ..Limits::default() };
         let mounts = [ContainerMount::Bind { source: "/x".into(), target: "/etc/hosts".into(), read_only: true }];
         Container {
             rootfs: Path::new("/r"),
@@ -197,8 +219,9 @@ mod tests {
             mounts: &mounts,
             network,
             limits: &limits,
+            shift: None,
         }
-        .config("id")
+        .config("containerbuild-1-x")
     }
 
     #[test]
@@ -227,6 +250,8 @@ mod tests {
         let config = config(0, ContainerNetwork::New);
         assert_eq!(config["linux"]["resources"]["memory"]["limit"], json!(1u64 << 30));
         assert_eq!(config["linux"]["resources"]["pids"]["limit"], json!(64));
+        assert_eq!(config["linux"]["resources"]["cpu"], json!({"quota": 150_000, "period": 100_000}));
+        assert_eq!(config["linux"]["cgroupsPath"], json!("/containerbuild-1-x"));
         let last = config["mounts"].as_array().and_then(|m| m.last()).cloned().expect("a mount");
         assert_eq!(last["destination"], json!("/etc/hosts"));
         assert!(last["options"].as_array().expect("options").contains(&json!("ro")));

@@ -17,6 +17,9 @@ pub enum SandboxError {
         /// How many there are.
         threads: usize,
     },
+    /// [`crate::prepare_process`] was not called.
+    #[error("the build process was not prepared for containers")]
+    NotPrepared,
     /// No network namespace.
     #[error("cannot make a network namespace: {action}")]
     NetworkNamespace {
@@ -26,6 +29,36 @@ pub enum SandboxError {
         #[source]
         source: io::Error,
     },
+    /// The configured ids for containers cannot work.
+    #[error("the subordinate ids for containers cannot be used: {problem}")]
+    SubordinateIds {
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// Too many builds at once.
+    #[error("all {builds} ranges of ids for containers are taken by running builds")]
+    SubordinateIdsTaken {
+        /// How many there are.
+        builds: u32,
+    },
+    /// No user namespace.
+    #[error("cannot make a user namespace: {action}")]
+    UserNamespace {
+        /// What was attempted.
+        action: &'static str,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
+    /// The user namespace cannot see the store.
+    #[error("RUN steps must have a user namespace of their own here, and layers cannot be shown in one: {reason}")]
+    UserNamespaceUnusable {
+        /// Why.
+        reason: String,
+    },
+    /// Nothing keeps root in a RUN from the host's disks.
+    #[error("this machine has neither a user namespace for RUN steps nor a cgroup controller for devices")]
+    DevicesUnguarded,
     /// A file or directory around the container.
     #[error("cannot {action} {path}")]
     Path {
@@ -65,6 +98,12 @@ pub enum SandboxError {
     /// Waiting for the container failed.
     #[error("cannot wait for the container")]
     Wait(#[source] io::Error),
+    /// The runtime ended well and left no container.
+    #[error("the OCI runtime {runtime} did not say which process it started")]
+    NoProcess {
+        /// The program.
+        runtime: PathBuf,
+    },
 }
 
 impl SandboxError {
@@ -80,11 +119,16 @@ impl Diagnose for SandboxError {
     }
     fn kind(&self) -> &'static str {
         match self {
-            SandboxError::MountNamespace(_) | SandboxError::Threads { .. } => "sandbox-mount-namespace",
+            SandboxError::MountNamespace(_) | SandboxError::Threads { .. } | SandboxError::NotPrepared => {
+                "sandbox-mount-namespace"
+            }
             SandboxError::NetworkNamespace { .. } => "sandbox-network",
+            SandboxError::SubordinateIds { .. } | SandboxError::SubordinateIdsTaken { .. } => "sandbox-subordinate-ids",
+            SandboxError::UserNamespace { .. } | SandboxError::UserNamespaceUnusable { .. } => "sandbox-user-namespace",
+            SandboxError::DevicesUnguarded => "sandbox-devices",
             SandboxError::Path { .. } => "sandbox-path",
             SandboxError::RuntimeMissing { .. } => "sandbox-runtime-missing",
-            SandboxError::Runtime { .. } => "sandbox-runtime",
+            SandboxError::Runtime { .. } | SandboxError::NoProcess { .. } => "sandbox-runtime",
             SandboxError::NotRemoved { .. } => "sandbox-container-stuck",
             SandboxError::Wait(_) => "sandbox-wait",
         }
@@ -94,6 +138,21 @@ impl Diagnose for SandboxError {
             SandboxError::MountNamespace(_) | SandboxError::NetworkNamespace { .. } => {
                 Some("builds need root with CAP_SYS_ADMIN".to_owned())
             }
+            SandboxError::SubordinateIdsTaken { .. } => Some(
+                "wait for another build to end, or give the pool more ids ([sandbox.subordinate_ids] in the configuration)"
+                    .to_owned(),
+            ),
+            SandboxError::UserNamespace { .. } => Some(
+                "the sysctl user.max_user_namespaces must not be 0; `user_namespace = \"off\"` in [sandbox] does without"
+                    .to_owned(),
+            ),
+            SandboxError::UserNamespaceUnusable { .. } => Some(
+                "keep the state directory on XFS, ext4 or btrfs with Linux 5.19 or later, or set `user_namespace` to \"auto\""
+                    .to_owned(),
+            ),
+            SandboxError::DevicesUnguarded => Some(
+                "a RUN could open the host's disks: mount the cgroup trees, or let RUN steps have a user namespace".to_owned(),
+            ),
             SandboxError::RuntimeMissing { .. } => {
                 Some("install crun, or name another OCI runtime in the configuration".to_owned())
             }

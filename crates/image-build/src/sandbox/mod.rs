@@ -1,18 +1,34 @@
-//! Running commands of RUN steps in containers: the OCI runtime configuration, the runtime, and the process they need.
+//! Running commands of RUN steps in containers: the OCI runtime configuration, the runtime, the user namespace and limits,
+//! and the process they need.
 
+mod cgroup;
 mod container;
+mod disk_watch;
 mod error;
+mod id_shift;
+mod limits;
 mod options;
 mod output;
 mod prepare;
+mod redact;
 pub(crate) mod runtime;
 mod seccomp;
+mod secrets;
+mod ssh_agent;
 mod sweep;
+mod user_namespace;
 
+pub(crate) use cgroup::CgroupHost;
 pub(crate) use container::{Container, ContainerMount, ContainerNetwork, HOSTNAME};
 pub use error::SandboxError;
-pub use options::{BaseExtras, InjectedKind, InjectedMount, Limits, SandboxNetwork, SandboxOptions, Underlay};
+pub(crate) use id_shift::IdShift;
+pub use limits::{LimitHit, Limits};
+pub use options::{BaseExtras, InjectedKind, InjectedMount, SandboxNetwork, SandboxOptions, Underlay};
 pub use prepare::prepare_process;
-pub(crate) use runtime::{Finished, run};
+pub(crate) use redact::Redaction;
+pub(crate) use runtime::{Finished, Removal, Runtime};
+pub use secrets::{SecretError, Secrets};
+pub(crate) use ssh_agent::AgentSocket;
 pub(crate) use sweep::EngineDir;
 pub use sweep::sweep;
+pub use user_namespace::{SubordinateIds, UserNamespace};

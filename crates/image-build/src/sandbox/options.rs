@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use build_model::Digest;
+
+use super::{Limits, Secrets, UserNamespace};
 
 /// How containers of RUN steps are set up.
 #[derive(Debug, Clone)]
@@ -20,6 +23,37 @@ pub struct SandboxOptions {
     pub run_env: Vec<(String, String)>,
     /// Limits of one RUN.
     pub limits: Limits,
+    /// The user namespace of RUN steps. `None`: root in a RUN is root on this machine, confined by the rest alone.
+    pub user_namespace: Option<Arc<UserNamespace>>,
+    /// Fail where `user_namespace` cannot be used (file systems and kernels without idmapped mounts), instead of saying so
+    /// and going on without.
+    pub require_user_namespace: bool,
+    /// What `RUN --mount=type=secret` can have.
+    pub secrets: Secrets,
+    /// Agents that `RUN --mount=type=ssh` can have: id (`default` where a mount names none) to the agent's socket.
+    pub ssh_agents: BTreeMap<String, PathBuf>,
+    /// Where `RUN --mount=type=cache` keeps its directories between builds. `None`: each build begins with empty ones, so
+    /// that no build decides what another one installs.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl SandboxOptions {
+    /// Nothing but the runtime: no network, no mounts, no limits, no user namespace.
+    pub fn new(runtime: impl Into<PathBuf>) -> Self {
+        Self {
+            runtime: runtime.into(),
+            network: SandboxNetwork::None,
+            injected: Vec::new(),
+            for_base: BTreeMap::new(),
+            run_env: Vec::new(),
+            limits: Limits::default(),
+            user_namespace: None,
+            require_user_namespace: false,
+            secrets: Secrets::default(),
+            ssh_agents: BTreeMap::new(),
+            cache_dir: None,
+        }
+    }
 }
 
 /// The network of RUN steps.
@@ -72,15 +106,4 @@ pub enum InjectedKind {
     OverlayScratch,
     /// Edits are made in the source.
     Writable,
-}
-
-/// Limits of one RUN; `None` is no limit of ours.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of memory of all its processes.
-    pub memory_bytes: Option<u64>,
-    /// Number of its processes.
-    pub pids: Option<i64>,
-    /// Seconds until it is killed.
-    pub run_seconds: Option<u64>,
 }

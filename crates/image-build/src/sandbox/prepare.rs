@@ -7,15 +7,18 @@ use std::path::Path;
 
 use rustix::fs::statfs;
 use rustix::mount::{MountPropagationFlags, UnmountFlags, mount_change, unmount};
+use rustix::process::{getpid, set_child_subreaper};
 use rustix::thread::UnshareFlags;
 
-use super::SandboxError;
+use super::{CgroupHost, SandboxError};
 
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
 /// Gives this process a private mount namespace, in which no mount comes in or goes out, and cures hosts with both
 /// cgroup versions: crun refuses them ("hybrid mode"), so the unused v2 tree is unmounted here and nowhere else.
+/// Containers become children of this process when the runtime that started them is done (PR_SET_CHILD_SUBREAPER), so
+/// that their exit codes are told to it.
 ///
 /// # Errors
 /// When the process has several threads (only the calling one would move), or lacks CAP_SYS_ADMIN.
@@ -27,9 +30,17 @@ pub fn prepare_process() -> Result<(), SandboxError> {
     enter_mount_namespace().map_err(SandboxError::MountNamespace)?;
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", flags).map_err(|e| SandboxError::MountNamespace(e.into()))?;
+    set_child_subreaper(Some(getpid())).map_err(|e| SandboxError::Wait(e.into()))?;
+    let cgroup = Path::new("/sys/fs/cgroup");
+    if CgroupHost::detect() == CgroupHost::Absent && cgroup.is_dir() {
+        // crun looks at the file system there even when told to use no cgroups.
+        crate::mounts::memory(cgroup, 1 << 20).map_err(SandboxError::path("mount a file system in memory at", cgroup))?.keep();
+    }
     let unified = Path::new("/sys/fs/cgroup/unified");
     if is_hybrid(unified) {
         unmount(unified, UnmountFlags::DETACH).map_err(|e| SandboxError::path("unmount", unified)(e.into()))?;
+        // crun makes its directories there all the same and leaves them; now they are in memory of this process's own.
+        crate::mounts::memory(unified, 1 << 20).map_err(SandboxError::path("mount a file system in memory at", unified))?.keep();
         tracing::debug!("unmounted /sys/fs/cgroup/unified in the build process");
     }
     Ok(())

@@ -1,11 +1,15 @@
-//! The OCI runtime as a child process (crun's command line, which runc shares): run a container to its end, stream its
-//! output, and kill it when the build is cancelled or the time is over. Nothing of it is left afterwards.
+//! The OCI runtime as a program (crun's command line, which runc, runsc and kata-runtime share): run a container to its end,
+//! stream its output, and kill it when the build is cancelled or a limit is reached.
+//!
+//! `run --detach` starts the container and leaves it to this process, which is the subreaper of the build. Its cgroup is
+//! there until `delete`, so that after the end the kernel can be asked what the container died of. `delete` itself runs
+//! beside the next step: nothing waits for it but the end of the build.
 
 use std::fs;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,184 +17,346 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, getsid, pidfd_open, pidfd_send_signal, waitid,
+};
+use tempfile::TempDir;
 
+use super::cgroup::{CgroupEvents, PREFIX};
+use super::disk_watch::{DiskWatch, TICK};
+use super::limits::LimitHit;
 use super::output::{LineSplitter, Tail};
-use super::{Container, EngineDir, SandboxError};
+use super::{CgroupHost, Container, EngineDir, Redaction, SandboxError};
 use crate::cancel::CancelFlag;
 use crate::progress::OutputStream;
 
 /// How long killed processes may take to be gone; those in uninterruptible sleep take as long as their disk.
 const KILL_TIME: Duration = Duration::from_secs(30);
 
-/// How long the runtime may take to clean up after its container was killed, before it is killed itself.
-const RUNTIME_PATIENCE: Duration = Duration::from_secs(20);
-
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Finished {
-    /// By itself. `code` is 128 + n after signal n.
-    Exited { code: i32, last_lines: Vec<String> },
-    /// Killed after this many seconds.
-    TimedOut { seconds: u64, last_lines: Vec<String> },
+    /// By itself. `code` is 128 + n after signal n; `hit` is the limit that its processes ran into, if any.
+    Exited { code: i32, hit: Option<LimitHit>, last_lines: Vec<String> },
+    /// Killed at a limit that the engine keeps.
+    Stopped { hit: LimitHit, last_lines: Vec<String> },
     /// Killed because the build was cancelled.
     Cancelled,
 }
 
 enum Woken {
-    ChildExited,
-    TimeIsOver(u64),
+    Ended,
+    Limit(LimitHit),
     Cancelled,
 }
 
-/// Runs `container` to its end. `emit` gets every line of output, from two threads.
-///
-/// # Errors
-/// The runtime cannot be started or fails itself; a bad exit code of the command is no error here.
-pub(crate) fn run(
-    runtime: &Path,
-    engine: &EngineDir,
-    container: &Container<'_>,
-    cancel: &CancelFlag,
-    emit: &(dyn Fn(OutputStream, String) + Sync),
-) -> Result<Finished, SandboxError> {
-    let bundle = engine.temp_dir("run-")?;
-    let id = bundle.path().file_name().map(|n| format!("{}-{}", std::process::id(), n.to_string_lossy())).unwrap_or_default();
-    let config_path = bundle.path().join("config.json");
-    fs::write(&config_path, container.config(&id).to_string()).map_err(SandboxError::path("write", &config_path))?;
-    let log = bundle.path().join("runtime.log");
-    let watch = cancel.watch().map_err(SandboxError::Wait)?;
-    let (stop_read, stop_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| SandboxError::Wait(e.into()))?;
+/// The runtime of one build.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Runtime<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) engine: &'a EngineDir,
+    pub(crate) cgroups: &'a CgroupHost,
+}
 
-    let mut command = Command::new(runtime);
-    command.arg("--root").arg(engine.containers()).arg("--log").arg(&log).args(["--log-format", "json"]);
-    command.arg("run").arg("--bundle").arg(bundle.path()).arg(&id);
-    // Its own process group: a Ctrl-C at the terminal is for the build, which then cancels in order.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
-    let missing = |source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source };
-    let mut child = command.spawn().map_err(missing)?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let process = open_process(&child);
+/// A container that has ended and is being removed: its cgroup and the runtime's notes about it.
+#[derive(Debug)]
+pub(crate) struct Removal {
+    runtime: PathBuf,
+    cgroups: CgroupHost,
+    id: String,
+    child: Option<Child>,
+    _bundle: TempDir,
+}
 
-    let tail = Mutex::new(Tail::default());
-    let keep = |stream, line: String| {
-        if let Ok(mut tail) = tail.lock() {
-            tail.push(&line);
+/// What is done with the lines of a container's output, from two threads.
+pub(crate) type Emit<'a> = dyn Fn(OutputStream, String) + Sync + 'a;
+
+impl Runtime<'_> {
+    /// Runs `container` to its end. No process of it is left then; what else is of it goes with the [`Removal`].
+    /// `writable` are the directories on disk that count for the disk limit.
+    ///
+    /// # Errors
+    /// The runtime cannot be started or fails itself; a bad exit code of the command is no error here.
+    pub(crate) fn run(
+        &self,
+        container: &Container<'_>,
+        writable: Vec<PathBuf>,
+        redaction: &Redaction,
+        cancel: &CancelFlag,
+        emit: &Emit<'_>,
+    ) -> Result<(Finished, Removal), SandboxError> {
+        // Else exit codes would go to the host's first process.
+        if child_subreaper().ok().flatten().is_none() {
+            return Err(SandboxError::NotPrepared);
         }
-        emit(stream, line);
-    };
-    let (woken, status) = std::thread::scope(|scope| {
-        // Shadowed so that the closures below take references with the scope's lifetime.
-        let (keep, stop) = (&keep, &stop_read);
-        if let Some(stdout) = stdout {
-            scope.spawn(move || read_lines(stdout.into(), stop, &|line| keep(OutputStream::Stdout, line)));
-        }
-        if let Some(stderr) = stderr {
-            scope.spawn(move || read_lines(stderr.into(), stop, &|line| keep(OutputStream::Stderr, line)));
-        }
-        let woken = process.as_ref().map_err(|e| SandboxError::Wait(e.kind().into()));
-        let woken = woken.and_then(|process| wait(process, &watch, container.limits.run_seconds));
-        let ended = match (&woken, &process) {
-            (Ok(Woken::ChildExited), _) => Ok(()),
-            (_, Ok(process)) => kill(&mut child, process, runtime, &engine.containers(), &id),
-            (_, Err(_)) => child.kill().map_err(SandboxError::Wait),
-        };
-        let status = child.wait().map_err(SandboxError::Wait);
-        // Ends the readers even if something out of our reach still holds a pipe open.
-        drop(stop_write);
-        (ended.and(woken), status)
-    });
-    let last_lines = tail.into_inner().map(Tail::into_lines).unwrap_or_default();
-    match woken? {
-        Woken::Cancelled => Ok(Finished::Cancelled),
-        Woken::TimeIsOver(seconds) => Ok(Finished::TimedOut { seconds, last_lines }),
-        Woken::ChildExited => {
-            let status = status?;
-            if let Some(message) = runtime_error(&log).filter(|_| !status.success()) {
-                // It may have failed half-way.
-                let _ = delete(runtime, &engine.containers(), &id);
-                return Err(SandboxError::Runtime { runtime: runtime.to_owned(), message });
+        let bundle = self.engine.bundle_dir()?;
+        let name = bundle.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
+        let id = format!("{PREFIX}{}-{name}", std::process::id());
+        let config_path = bundle.path().join("config.json");
+        fs::write(&config_path, container.config(&id).to_string()).map_err(SandboxError::path("write", &config_path))?;
+        let watch = cancel.watch().map_err(SandboxError::Wait)?;
+        let (stop_read, stop_write) = pipe_with(PipeFlags::CLOEXEC).map_err(|e| SandboxError::Wait(e.into()))?;
+        let disk = container.limits.disk_bytes.map(|limit| DiskWatch::new(limit, writable));
+
+        let mut child = self.start_command(bundle.path(), &id).spawn().map_err(self.missing())?;
+        let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+        let tail = Mutex::new(Tail::default());
+        let keep = |stream, line: String| {
+            let line = redaction.apply(line);
+            if let Ok(mut tail) = tail.lock() {
+                tail.push(&line);
             }
-            let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-            Ok(Finished::Exited { code, last_lines })
+            emit(stream, line);
+        };
+        let ended = std::thread::scope(|scope| {
+            // Shadowed so that the closures below take references with the scope's lifetime.
+            let (keep, stop) = (&keep, &stop_read);
+            if let Some(stdout) = stdout {
+                scope.spawn(move || read_lines(stdout.into(), stop, &|line| keep(OutputStream::Stdout, line)));
+            }
+            if let Some(stderr) = stderr {
+                scope.spawn(move || read_lines(stderr.into(), stop, &|line| keep(OutputStream::Stderr, line)));
+            }
+            let ended = self.follow(&mut child, bundle.path(), container, disk, &watch);
+            // Ends the readers even if something out of our reach still holds a pipe open.
+            drop(stop_write);
+            ended
+        });
+        let last_lines = tail.into_inner().map(Tail::into_lines).unwrap_or_default();
+        let events = self.cgroups.events(&id);
+        let removal = self.begin_removal(bundle, id);
+        let finished = match ended {
+            Err(error) => {
+                // What the runtime says now matters less than why it did not start.
+                drop(removal);
+                return Err(error);
+            }
+            Ok((Woken::Cancelled, _)) => Finished::Cancelled,
+            Ok((Woken::Limit(hit), _)) => Finished::Stopped { hit, last_lines },
+            Ok((Woken::Ended, code)) => Finished::Exited { code, hit: limit_hit(container, events), last_lines },
+        };
+        Ok((finished, removal))
+    }
+
+    fn start_command(&self, bundle: &Path, id: &str) -> Command {
+        let mut command = self.command();
+        command.arg("--log").arg(bundle.join(LOG)).args(["--log-format", "json"]);
+        command.args(["run", "--detach", "--bundle"]).arg(bundle).arg("--pid-file").arg(bundle.join(PID)).arg(id);
+        // Its own process group: a Ctrl-C at the terminal is for the build, which then cancels in order.
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
+        command.arg("--root").arg(self.engine.containers());
+        // Others take the absence for granted.
+        if *self.cgroups == CgroupHost::Absent && self.program.ends_with("crun") {
+            command.arg("--cgroup-manager=disabled");
+        }
+        command
+    }
+
+    fn missing(&self) -> impl FnOnce(io::Error) -> SandboxError {
+        let runtime = self.program.to_owned();
+        move |source| SandboxError::RuntimeMissing { runtime, source }
+    }
+
+    /// From the runtime's start to the container's end: what ended it, and its exit code.
+    fn follow(
+        &self,
+        child: &mut Child,
+        bundle: &Path,
+        container: &Container<'_>,
+        mut disk: Option<DiskWatch>,
+        cancelled: &impl AsFd,
+    ) -> Result<(Woken, i32), SandboxError> {
+        let begun = Instant::now();
+        // A matter of milliseconds that nothing may cut short: half a container is hard to remove.
+        let status = child.wait().map_err(SandboxError::Wait)?;
+        let pid = fs::read_to_string(bundle.join(PID)).ok().and_then(|text| text.trim().parse().ok()).and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| status.success() || runtime_error(&bundle.join(LOG)).is_none()) else {
+            return Err(self.start_failed(bundle, status.success()));
+        };
+        // A command may end before the runtime does, which then may have been told of it, and ends with its code.
+        let told = status.code().unwrap_or(255);
+        // Else a child of ours from here on, so that the number cannot become another process's.
+        let init = match pidfd_open(pid, PidfdFlags::empty()) {
+            Err(Errno::SRCH) => return Ok((Woken::Ended, told)),
+            other => other.map_err(|e| SandboxError::Wait(e.into()))?,
+        };
+        let deadline = container.limits.run_seconds.map(|seconds| (seconds, begun + Duration::from_secs(seconds)));
+        let woken = wait(&init, pid, cancelled, deadline, disk.as_mut());
+        if !matches!(woken, Ok(Woken::Ended)) {
+            // The first process of a PID namespace takes all others with it.
+            match pidfd_send_signal(&init, Signal::KILL) {
+                Ok(()) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(SandboxError::Wait(error.into())),
+            }
+        }
+        let code = reap(&init)?.unwrap_or(told);
+        // One that was quicker than the watch.
+        if let (Ok(Woken::Ended), Some(disk)) = (&woken, disk.as_mut())
+            && disk.is_exceeded(None)
+        {
+            return Ok((Woken::Limit(LimitHit::Disk { bytes: disk.limit() }), code));
+        }
+        Ok((woken?, code))
+    }
+
+    fn start_failed(&self, bundle: &Path, said_well: bool) -> SandboxError {
+        if said_well {
+            return SandboxError::NoProcess { runtime: self.program.to_owned() };
+        }
+        let message = runtime_error(&bundle.join(LOG)).unwrap_or_else(|| "it gives no reason".to_owned());
+        SandboxError::Runtime { runtime: self.program.to_owned(), message }
+    }
+
+    fn begin_removal(&self, bundle: TempDir, id: String) -> Removal {
+        let mut command = self.command();
+        command.args(["delete", "--force", &id]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let child = match command.process_group(0).spawn() {
+            Ok(child) => Some(child),
+            Err(error) => {
+                tracing::warn!(id, %error, "cannot start the OCI runtime to remove a container");
+                None
+            }
+        };
+        Removal { runtime: self.program.to_owned(), cgroups: self.cgroups.clone(), id, child, _bundle: bundle }
+    }
+}
+
+const LOG: &str = "runtime.log";
+const PID: &str = "pid";
+
+impl Removal {
+    /// Waits until nothing is left of the container.
+    ///
+    /// # Errors
+    /// The runtime could not remove it.
+    pub(crate) fn finish(mut self) -> Result<(), SandboxError> {
+        self.wait()
+    }
+
+    fn wait(&mut self) -> Result<(), SandboxError> {
+        let Some(child) = self.child.take() else { return Ok(()) };
+        let output = child.wait_with_output().map_err(SandboxError::Wait)?;
+        self.cgroups.remove(&self.id);
+        // Late enough for them to be dead.
+        reap_helpers();
+        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        // Also said of a container whose start failed before there was one.
+        if output.status.success() || message.contains("does not exist") || message.contains("No such file") {
+            return Ok(());
+        }
+        let runtime = self.runtime.display().to_string();
+        Err(SandboxError::NotRemoved { id: self.id.clone(), message: format!("{runtime}: {message}") })
+    }
+}
+
+impl Drop for Removal {
+    fn drop(&mut self) {
+        if let Err(error) = self.wait() {
+            tracing::warn!(%error, "a container is left for the next sweep");
         }
     }
 }
 
-fn open_process(child: &Child) -> io::Result<OwnedFd> {
-    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(Errno::SRCH)?;
-    pidfd_open(pid, PidfdFlags::empty()).map_err(Into::into)
+/// Which of the limits the kernel keeps was reached.
+fn limit_hit(container: &Container<'_>, events: CgroupEvents) -> Option<LimitHit> {
+    match (container.limits.memory_bytes, container.limits.pids) {
+        (Some(bytes), _) if events.oom_kills > 0 => Some(LimitHit::Memory { bytes, killed: events.oom_kills }),
+        (_, Some(limit)) if events.forks_refused > 0 => Some(LimitHit::Pids { limit }),
+        _ => None,
+    }
 }
 
-/// Waits for the end of the runtime, the cancel flag or the time limit, whichever comes first.
-fn wait(runtime_process: &OwnedFd, cancelled: &impl AsFd, limit: Option<u64>) -> Result<Woken, SandboxError> {
-    let deadline = limit.map(|seconds| (seconds, Instant::now() + Duration::from_secs(seconds)));
+/// Waits for the end of the container, the cancel flag or a limit, whichever comes first.
+fn wait(
+    init: &OwnedFd,
+    pid: Pid,
+    cancelled: &impl AsFd,
+    deadline: Option<(u64, Instant)>,
+    mut disk: Option<&mut DiskWatch>,
+) -> Result<Woken, SandboxError> {
     loop {
-        let timeout = match deadline {
-            None => None,
-            Some((seconds, at)) => match at.checked_duration_since(Instant::now()) {
-                None => return Ok(Woken::TimeIsOver(seconds)),
-                Some(left) => Timespec::try_from(left).ok(),
-            },
-        };
-        let mut fds = [PollFd::new(runtime_process, PollFlags::IN), PollFd::new(cancelled, PollFlags::IN)];
+        let mut timeout = disk.is_some().then_some(TICK);
+        if let Some((seconds, at)) = deadline {
+            match at.checked_duration_since(Instant::now()) {
+                None => return Ok(Woken::Limit(LimitHit::Time { seconds })),
+                Some(left) => timeout = Some(timeout.map_or(left, |tick| tick.min(left))),
+            }
+        }
+        let timeout = timeout.and_then(|left| Timespec::try_from(left).ok());
+        let mut fds = [PollFd::new(init, PollFlags::IN), PollFd::new(cancelled, PollFlags::IN)];
         match poll(&mut fds, timeout.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(SandboxError::Wait(error.into())),
         }
-        let [child, cancel] = &fds;
-        if !child.revents().is_empty() {
-            return Ok(Woken::ChildExited);
+        let [ended, cancel] = &fds;
+        if !ended.revents().is_empty() {
+            return Ok(Woken::Ended);
         }
         if !cancel.revents().is_empty() {
             return Ok(Woken::Cancelled);
         }
+        if let Some(disk) = disk.as_mut()
+            && disk.is_exceeded(Some(pid.as_raw_nonzero().get()))
+        {
+            return Ok(Woken::Limit(LimitHit::Disk { bytes: disk.limit() }));
+        }
     }
 }
 
-/// Kills what the runtime started, so that it takes the container down as after any other end. Killing the runtime itself
-/// would not do: right after the start it has not written down yet what there is to be removed.
-fn kill(child: &mut Child, process: &OwnedFd, runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
-    let begun = Instant::now();
-    while begun.elapsed() < RUNTIME_PATIENCE {
-        kill_children(child.id());
-        // Again soon: it may be about to start another process.
-        let soon = Timespec { tv_sec: 0, tv_nsec: 20_000_000 };
-        match poll(&mut [PollFd::new(process, PollFlags::IN)], Some(&soon)) {
-            Ok(0) | Err(Errno::INTR) => {}
-            Ok(_) => return Ok(()),
+/// Waits for a child that has ended or was killed; its exit code, 128 + n after signal n. `None` when it is no child.
+fn reap(child: &OwnedFd) -> Result<Option<i32>, SandboxError> {
+    loop {
+        match waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED) {
+            Ok(Some(status)) => {
+                let signalled = status.terminating_signal().map(|signal| 128 + signal);
+                return Ok(Some(status.exit_status().or(signalled).unwrap_or(255)));
+            }
+            Ok(None) | Err(Errno::INTR) => {}
+            Err(Errno::CHILD) => return Ok(None),
             Err(error) => return Err(SandboxError::Wait(error.into())),
         }
     }
-    child.kill().map_err(SandboxError::Wait)?;
-    child.wait().map_err(SandboxError::Wait)?;
-    if state.join(id).exists() { delete(runtime, state, id) } else { Ok(()) }
 }
 
-/// Sends SIGKILL to the children of `parent`: the first process of the container, or a helper of the runtime.
-fn kill_children(parent: u32) {
-    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap_or_default();
-    for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse().ok()).filter_map(Pid::from_raw) {
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { continue };
-        // Checked once it cannot be replaced by another process any more.
-        if parent_of(pid) == Some(parent) {
-            let _ = pidfd_send_signal(&process, Signal::KILL);
+/// Waits for what runtimes used to enter namespaces and left behind when they ended: dead children of ours in a session
+/// that is neither ours nor led by themselves. Every child that something else here waits for is in our session, or is a
+/// container's first process and leads one.
+fn reap_helpers() {
+    let own = getsid(None).map(|sid| sid.as_raw_nonzero().get()).ok();
+    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
+        for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let is_helper = |session| session != pid && Some(session) != own;
+            if dead_in_session(&stat).is_some_and(is_helper)
+                && let Some(pid) = Pid::from_raw(pid)
+            {
+                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+            }
         }
     }
 }
 
-/// The fourth field of proc_pid_stat(5); the second may hold blanks and parentheses.
-fn parent_of(pid: Pid) -> Option<u32> {
-    let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    let (_, after_name) = stat.rsplit_once(')')?;
-    after_name.split_ascii_whitespace().nth(1)?.parse().ok()
+/// The session of a dead process, from proc_pid_stat(5); its name may hold blanks and parentheses.
+fn dead_in_session(stat: &str) -> Option<i32> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace();
+    if fields.next() != Some("Z") {
+        return None;
+    }
+    fields.nth(2)?.parse().ok()
 }
 
-/// Kills the processes of a container, waits for their end and removes its cgroup and state.
+/// Kills the processes of a container that is no child of ours, waits for their end and removes its cgroup and state.
 pub(crate) fn delete(runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
     let stuck = |message: String| SandboxError::NotRemoved { id: id.to_owned(), message };
     let init = init_process(runtime, state, id)?;
-    let output = command(runtime, state, &["delete", "--force", id])?;
+    let output = output(runtime, state, &["delete", "--force", id])?;
     if !output.status.success() {
         return Err(stuck(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
     }
@@ -211,13 +377,13 @@ pub(crate) fn delete(runtime: &Path, state: &Path, id: &str) -> Result<(), Sandb
 
 /// The first process of a container; `None` when there is no such process any more.
 fn init_process(runtime: &Path, state: &Path, id: &str) -> Result<Option<OwnedFd>, SandboxError> {
-    let output = command(runtime, state, &["state", id])?;
+    let output = output(runtime, state, &["state", id])?;
     let told: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
     let pid = told.and_then(|t| t["pid"].as_i64()).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
     Ok(pid.and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
 }
 
-fn command(runtime: &Path, state: &Path, args: &[&str]) -> Result<Output, SandboxError> {
+fn output(runtime: &Path, state: &Path, args: &[&str]) -> Result<Output, SandboxError> {
     let output = Command::new(runtime).arg("--root").arg(state).args(args).stdin(Stdio::null()).output();
     output.map_err(|source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source })
 }
@@ -254,4 +420,17 @@ fn read_lines(pipe: OwnedFd, stop: &OwnedFd, emit: &dyn Fn(String)) {
         }
     }
     splitter.finish(&mut |line| emit(line));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_session_of_a_dead_process_is_found_behind_any_name() {
+        assert_eq!(dead_in_session("22346 (crun) Z 22291 22345 22344 0 -1"), Some(22344));
+        assert_eq!(dead_in_session("1 (a) Z 1 2) Z 3 4 5 6"), Some(5));
+        assert_eq!(dead_in_session("1 (sleep) S 3 4 5 6"), None);
+        assert_eq!(dead_in_session(""), None);
+    }
 }

@@ -1,8 +1,8 @@
-//! System calls a RUN may not make. A short list of what is dangerous on a shared builder, not Docker's list of what is
-//! known: package scriptlets of every age must work, and capabilities already stop most of the rest.
+//! System calls a RUN may not make: what Docker's default profile refuses to a container without capabilities
+//! (moby profiles/seccomp/default_linux.go), written as the list of what is refused. Docker lists what is allowed, and
+//! package scriptlets of every age fail on what is newer than its list; the capabilities already stop most of the rest.
 //!
-//! Two groups: doors out of the network namespace (VSOCK and kernel crypto sockets belong to no namespace), and kernel
-//! interfaces that were the way out of containers before (keyrings, bpf, io_uring, userfaultfd, new user namespaces).
+//! Beyond Docker's: sockets that belong to no network namespace (VSOCK and kernel crypto), and io_uring on every version.
 
 use serde_json::{Value, json};
 
@@ -13,36 +13,67 @@ const ENOSYS: u32 = 38;
 
 const AF_ALG: u32 = 38;
 const AF_VSOCK: u32 = 40;
-const CLONE_NEWUSER: u32 = 0x1000_0000;
+/// Every kind of namespace that clone(2) and unshare(2) can make: CGROUP, UTS, IPC, USER, PID, NET, NS.
+const NAMESPACES: [u32; 7] = [0x0200_0000, 0x0400_0000, 0x0800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000, 0x0002_0000];
 /// Number of socket(2) in the multiplexed socketcall(2) of 32-bit x86.
 const SYS_SOCKET: u32 = 1;
 
-const REFUSED: [&str; 27] = [
+const REFUSED: [&str; 57] = [
     "acct",
     "add_key",
     "bpf",
+    "clock_adjtime",
+    "clock_adjtime64",
+    "clock_settime",
+    "clock_settime64",
     "create_module",
     "delete_module",
+    "fanotify_init",
     "finit_module",
+    "fsconfig",
+    "fsmount",
+    "fsopen",
+    "fspick",
+    "get_kernel_syms",
     "init_module",
     "ioperm",
     "iopl",
+    "kcmp",
     "kexec_file_load",
     "kexec_load",
     "keyctl",
+    "listmount",
     "lookup_dcookie",
+    "mount",
+    "mount_setattr",
+    "move_mount",
+    "move_pages",
     "nfsservctl",
     "open_by_handle_at",
+    "open_tree",
+    "open_tree_attr",
     "perf_event_open",
     "pivot_root",
+    "process_madvise",
+    "query_module",
     "quotactl",
     "quotactl_fd",
     "reboot",
     "request_key",
+    "setdomainname",
+    "sethostname",
+    "setns",
+    "settimeofday",
+    "statmount",
+    "stime",
     "swapoff",
     "swapon",
+    "syslog",
+    "umount",
+    "umount2",
     "uselib",
     "userfaultfd",
+    "vhangup",
     "vm86",
     "vm86old",
 ];
@@ -55,26 +86,29 @@ pub(crate) fn profile() -> Value {
         json!({"names": ["socket", "socketpair"], "action": "SCMP_ACT_ERRNO", "errnoRet": EAFNOSUPPORT,
                "args": [{"index": 0, "value": number, "op": "SCMP_CMP_EQ"}]})
     };
-    let new_user = |call: &str, index: u32| {
+    let new_namespace = |call: &str, index: u32, kind: u32| {
         json!({"names": [call], "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM,
-               "args": [{"index": index, "value": CLONE_NEWUSER, "valueTwo": CLONE_NEWUSER, "op": "SCMP_CMP_MASKED_EQ"}]})
+               "args": [{"index": index, "value": kind, "valueTwo": kind, "op": "SCMP_CMP_MASKED_EQ"}]})
     };
+    // s390x has the flags of clone second.
+    let flags = if std::env::consts::ARCH == "s390x" { 1 } else { 0 };
+    let namespaces =
+        NAMESPACES.into_iter().flat_map(|kind| [new_namespace("unshare", 0, kind), new_namespace("clone", flags, kind)]);
+    let mut rules = vec![
+        json!({"names": REFUSED.as_slice(), "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM}),
+        // clone3 hides its flags behind a pointer that a filter cannot follow; libc falls back to clone.
+        json!({"names": MISSING, "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS}),
+        family(AF_VSOCK),
+        family(AF_ALG),
+        // The address family is behind a pointer here too, so 32-bit programs that go this way get no sockets at all.
+        json!({"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": EAFNOSUPPORT,
+               "args": [{"index": 0, "value": SYS_SOCKET, "op": "SCMP_CMP_EQ"}]}),
+    ];
+    rules.extend(namespaces);
     json!({
         "defaultAction": "SCMP_ACT_ALLOW",
         "architectures": architectures(std::env::consts::ARCH),
-        "syscalls": [
-            {"names": REFUSED, "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM},
-            // clone3 hides its flags behind a pointer that a filter cannot follow; libc falls back to clone.
-            {"names": MISSING, "action": "SCMP_ACT_ERRNO", "errnoRet": ENOSYS},
-            family(AF_VSOCK),
-            family(AF_ALG),
-            // The address family is behind a pointer here too, so 32-bit programs that go this way get no sockets at all.
-            {"names": ["socketcall"], "action": "SCMP_ACT_ERRNO", "errnoRet": EAFNOSUPPORT,
-             "args": [{"index": 0, "value": SYS_SOCKET, "op": "SCMP_CMP_EQ"}]},
-            new_user("unshare", 0),
-            // s390x has the flags second.
-            new_user("clone", if std::env::consts::ARCH == "s390x" { 1 } else { 0 }),
-        ],
+        "syscalls": rules,
     })
 }
 

@@ -8,15 +8,17 @@ mod upper;
 
 pub(crate) use merge::merge_uppers;
 pub(crate) use metadata::{copy_metadata, copy_xattrs};
-pub(crate) use overlay::{Mounted, mount_overlay_scratch};
+pub(crate) use overlay::{Writable, mount_overlay, mount_overlay_as};
 pub(crate) use stubs::Stubs;
-pub(crate) use upper::{FrozenUpper, Snapshot, View};
+pub(crate) use upper::{FrozenUpper, Snapshot, View, try_shifted};
 
 use std::io;
 use std::path::PathBuf;
 
 use build_model::{Blame, Diagnose};
 use image_layers::StoreError;
+
+use crate::sandbox::SandboxError;
 
 /// A snapshot could not be made, merged or taken down.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +48,9 @@ pub enum SnapshotError {
     /// The store gave no directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The engine's own directory gave none.
+    #[error(transparent)]
+    Engine(#[from] SandboxError),
 }
 
 impl SnapshotError {
@@ -64,6 +69,7 @@ impl Diagnose for SnapshotError {
             SnapshotError::Mount { .. } => "snapshot-mount",
             SnapshotError::Path { .. } => "snapshot-path",
             SnapshotError::Store(source) => source.kind(),
+            SnapshotError::Engine(source) => source.kind(),
         }
     }
     fn hint(&self) -> Option<String> {
@@ -73,6 +79,7 @@ impl Diagnose for SnapshotError {
             }
             SnapshotError::Path { .. } => None,
             SnapshotError::Store(source) => source.hint(),
+            SnapshotError::Engine(source) => source.hint(),
         }
     }
 }

@@ -11,51 +11,15 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create, fsconfig_set_flag,
-    fsconfig_set_string, fsmount, fsopen, mount, move_mount, unmount,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create, fsconfig_set_flag,
+    fsconfig_set_string, fsmount, fsopen, mount, move_mount,
 };
 
 use super::SnapshotError;
+use crate::mounts::Mounted;
+use crate::sandbox::IdShift;
 
 const OPTIONS: [(&str, &str); 4] = [("redirect_dir", "off"), ("metacopy", "off"), ("index", "off"), ("xino", "off")];
-
-/// A mount with an owner: it is taken down on drop.
-#[derive(Debug)]
-pub(crate) struct Mounted {
-    target: PathBuf,
-    live: bool,
-}
-
-impl Mounted {
-    /// Takes ownership of what is mounted at `target`.
-    pub(crate) fn at(target: &Path) -> Self {
-        Self { target: target.to_owned(), live: true }
-    }
-
-    /// Takes it down. The kernel may keep it alive for processes that still look at it; their view no longer matters.
-    pub(crate) fn unmount(mut self) -> Result<(), SnapshotError> {
-        self.live = false;
-        detach(&self.target).map_err(SnapshotError::path("unmount", &self.target))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        if self.live
-            && let Err(error) = detach(&self.target)
-        {
-            tracing::warn!(target = %self.target.display(), %error, "cannot unmount");
-        }
-    }
-}
-
-/// A plain unmount first: it waits for nothing and proves that the upper directory is complete.
-fn detach(target: &Path) -> io::Result<()> {
-    match unmount(target, UnmountFlags::NOFOLLOW) {
-        Err(Errno::BUSY) => unmount(target, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH).map_err(Into::into),
-        other => other.map_err(Into::into),
-    }
-}
 
 /// The directory that takes the changes, and the one overlayfs works in; both on one file system.
 pub(crate) struct Writable<'a> {
@@ -63,18 +27,50 @@ pub(crate) struct Writable<'a> {
     pub(crate) work: &'a Path,
 }
 
-/// Mounts `lowers` (top first, at least two when there is no upper) at the directory `target`.
+/// Mounts `lowers` (top first, at least two when there is no upper) at the directory `target`. Device nodes in it can be
+/// made and looked at, and not opened: images from strangers may hold the host's disks. (Without a user namespace crun
+/// takes that flag off its root again; then the devices cgroup keeps them shut.)
 pub(crate) fn mount_overlay(
     lowers: &[PathBuf],
     writable: Option<&Writable<'_>>,
     target: &Path,
 ) -> Result<Mounted, SnapshotError> {
-    let failed = |source: io::Error| SnapshotError::Mount { layers: lowers.len(), target: target.to_owned(), source };
+    mount_either_way(lowers, writable, target).map_err(failed(lowers, target))
+}
+
+/// As [`mount_overlay`], with owners as the containers of `shift` see them. All directories are in the store.
+pub(crate) fn mount_shifted_overlay(
+    lowers: &[PathBuf],
+    writable: Option<&Writable<'_>>,
+    target: &Path,
+    shift: &IdShift,
+) -> Result<Mounted, SnapshotError> {
+    let shifted = |path: &Path| shift.shifted(path).map_err(SnapshotError::path("mount something outside the store,", path));
+    let lowers: Vec<PathBuf> = lowers.iter().map(|lower| shifted(lower)).collect::<Result<_, _>>()?;
+    let Some(writable) = writable else { return mount_overlay_as(shift, &lowers, None, target) };
+    let (upper, work) = (shifted(writable.upper)?, shifted(writable.work)?);
+    mount_overlay_as(shift, &lowers, Some(&Writable { upper: &upper, work: &work }), target)
+}
+
+/// Mounts directories that are reached through mounts with the ids of `shift`.
+pub(crate) fn mount_overlay_as(
+    shift: &IdShift,
+    lowers: &[PathBuf],
+    writable: Option<&Writable<'_>>,
+    target: &Path,
+) -> Result<Mounted, SnapshotError> {
+    shift.as_container_root(|| mount_either_way(lowers, writable, target)).map_err(failed(lowers, target))
+}
+
+fn failed(lowers: &[PathBuf], target: &Path) -> impl FnOnce(io::Error) -> SnapshotError {
+    move |source| SnapshotError::Mount { layers: lowers.len(), target: target.to_owned(), source }
+}
+
+fn mount_either_way(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> io::Result<Mounted> {
     match mount_new_api(lowers, writable, target) {
-        Ok(()) => {}
         // ENOSYS: no new API; EINVAL: overlayfs does not know `lowerdir+` (or the mount is wrong, and fails again below).
-        Err(Errno::NOSYS | Errno::INVAL) => mount_old_api(lowers, writable, target).map_err(failed)?,
-        Err(error) => return Err(failed(error.into())),
+        Err(Errno::NOSYS | Errno::INVAL) => mount_old_api(lowers, writable, target)?,
+        other => other?,
     }
     Ok(Mounted::at(target))
 }
@@ -93,7 +89,8 @@ fn mount_new_api(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &P
         fsconfig_set_flag(context.as_fd(), "volatile")?;
     }
     fsconfig_create(context.as_fd())?;
-    let attributes = if writable.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
+    let access = if writable.is_some() { MountAttrFlags::empty() } else { MountAttrFlags::MOUNT_ATTR_RDONLY };
+    let attributes = access | MountAttrFlags::MOUNT_ATTR_NODEV;
     let mount = fsmount(context.as_fd(), FsMountFlags::FSMOUNT_CLOEXEC, attributes)?;
     move_mount(mount.as_fd(), "", CWD, target, MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH)
 }
@@ -116,20 +113,8 @@ fn mount_old_api(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &P
         options.push_str(&format!(",upperdir={},workdir={},volatile", short(writable.upper)?, short(writable.work)?));
     }
     let options = std::ffi::CString::new(options).map_err(io::Error::other)?;
-    let flags = if writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
-    mount("overlay", target, "overlay", flags, options.as_c_str()).map_err(Into::into)
-}
-
-/// Mounts the directory `source` at `point` so that it can be edited; edits stay below `scratch`, a directory of the
-/// caller's, and `point` is made there.
-pub(crate) fn mount_overlay_scratch(source: &Path, scratch: &Path, point: &Path) -> Result<Mounted, SnapshotError> {
-    let (upper, work) = (scratch.join("upper"), scratch.join("work"));
-    for dir in [&upper, &work, &point.to_owned()] {
-        std::fs::create_dir(dir).map_err(SnapshotError::path("make the directory", dir))?;
-    }
-    let open = |dir: &Path| std::fs::File::open(dir).map_err(SnapshotError::path("open", dir));
-    super::copy_metadata(open(source)?, open(&upper)?).map_err(SnapshotError::path("set owner, mode and times of", &upper))?;
-    mount_overlay(&[source.to_owned()], Some(&Writable { upper: &upper, work: &work }), point)
+    let access = if writable.is_some() { MountFlags::empty() } else { MountFlags::RDONLY };
+    mount("overlay", target, "overlay", access | MountFlags::NODEV, options.as_c_str()).map_err(Into::into)
 }
 
 #[cfg(test)]

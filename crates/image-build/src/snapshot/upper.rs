@@ -3,15 +3,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use image_layers::Store;
 use tempfile::TempDir;
 
-use super::overlay::{Mounted, Writable, mount_overlay};
+use super::overlay::{Writable, mount_overlay, mount_shifted_overlay};
 use super::{SnapshotError, copy_metadata};
+use crate::mounts::Mounted;
 use crate::rootfs::{RootDir, modification_time};
-use crate::sandbox::EngineDir;
+use crate::sandbox::{EngineDir, IdShift};
 
 /// Layers mounted for reading.
 #[derive(Debug)]
@@ -24,9 +25,22 @@ pub(crate) struct View {
 }
 
 impl View {
-    /// Mounts `lowers` (top first; may be none).
+    /// Mounts `lowers` (top first; may be none) for the builder itself.
     pub(crate) fn mount(lowers: &[PathBuf], engine: &EngineDir, store: &Store) -> Result<Self, SnapshotError> {
-        let point = mount_point(engine)?;
+        Self::at(mount_point(engine)?, lowers, store, None)
+    }
+
+    /// Mounts `lowers` for containers to see.
+    pub(crate) fn mount_for_containers(
+        lowers: &[PathBuf],
+        engine: &EngineDir,
+        store: &Store,
+        shift: Option<&IdShift>,
+    ) -> Result<Self, SnapshotError> {
+        Self::at(engine.reachable_temp_dir("view-")?, lowers, store, shift)
+    }
+
+    fn at(point: TempDir, lowers: &[PathBuf], store: &Store, shift: Option<&IdShift>) -> Result<Self, SnapshotError> {
         // overlayfs wants two directories at least when nothing is writable.
         let empty = store.temp_dir()?;
         let mut pads = Vec::new();
@@ -38,7 +52,7 @@ impl View {
         }
         let dirs: Vec<PathBuf> =
             lowers.iter().cloned().chain(pads.into_iter().take(2_usize.saturating_sub(lowers.len()))).collect();
-        let mounted = mount_overlay(&dirs, None, point.path())?;
+        let mounted = mount_either(&dirs, None, point.path(), shift)?;
         let root = RootDir::open(point.path()).map_err(SnapshotError::path("open", point.path()))?;
         Ok(Self { root, _mounted: mounted, _point: point, _empty: empty })
     }
@@ -48,7 +62,7 @@ impl View {
     }
 }
 
-/// Layers mounted with a new upper directory on top.
+/// Layers mounted with an upper directory on top.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     root: RootDir,
@@ -58,34 +72,48 @@ pub(crate) struct Snapshot {
 }
 
 impl Snapshot {
-    /// Mounts `lowers` (top first; may be none), with the layers `between` on them, which are no part of the image.
-    pub(crate) fn mount(
+    /// Mounts `lowers` (top first; may be none) and `upper` for the builder itself.
+    pub(crate) fn mount(lowers: &[PathBuf], upper: FrozenUpper, engine: &EngineDir) -> Result<Self, SnapshotError> {
+        Self::at(mount_point(engine)?, lowers.to_vec(), upper, None)
+    }
+
+    /// Mounts `lowers` and `upper` as the root of a container, with the layers `between` them, which are no part of the image.
+    pub(crate) fn mount_for_container(
         lowers: &[PathBuf],
         between: &[PathBuf],
+        upper: FrozenUpper,
         engine: &EngineDir,
-        store: &Store,
-        epoch: i64,
+        shift: Option<&IdShift>,
     ) -> Result<Self, SnapshotError> {
-        let upper = FrozenUpper::create(lowers.first(), store, epoch)?;
-        let work = upper.dir.path().join("work");
-        fs::create_dir(&work).map_err(SnapshotError::path("make the directory", &work))?;
-        let mut dirs: Vec<PathBuf> = between.iter().chain(lowers).cloned().collect();
+        let dirs = between.iter().chain(lowers).cloned().collect();
+        Self::at(engine.reachable_temp_dir("root-")?, dirs, upper, shift)
+    }
+
+    fn at(point: TempDir, mut dirs: Vec<PathBuf>, upper: FrozenUpper, shift: Option<&IdShift>) -> Result<Self, SnapshotError> {
+        // One of its own for every mount: overlayfs takes none again that a volatile mount used.
+        let work = tempfile::Builder::new().prefix("work-").tempdir_in(upper.dir.path());
+        let work = work.map_err(SnapshotError::path("make a directory in", upper.dir.path()))?.keep();
         if dirs.is_empty() {
             // A writable overlay wants one lower directory.
-            let empty = upper.dir.path().join("empty");
+            let empty = work.join("empty");
             fs::create_dir(&empty).map_err(SnapshotError::path("make the directory", &empty))?;
             dirs.push(empty);
         }
-        let point = mount_point(engine)?;
-        let writable = Writable { upper: &upper.path(), work: &work };
-        let mounted = mount_overlay(&dirs, Some(&writable), point.path())?;
+        let work = work.join("work");
+        fs::create_dir(&work).map_err(SnapshotError::path("make the directory", &work))?;
+        let mounted = mount_either(&dirs, Some(&Writable { upper: &upper.path(), work: &work }), point.path(), shift)?;
         let root = RootDir::open(point.path()).map_err(SnapshotError::path("open", point.path()))?;
         Ok(Self { root, mounted, point, upper })
     }
 
-    /// The merged tree.
+    /// The merged tree. Of a container's, owners are as on the host.
     pub(crate) fn root(&self) -> &RootDir {
         &self.root
+    }
+
+    /// Where what is changed comes to be.
+    pub(crate) fn upper(&self) -> &FrozenUpper {
+        &self.upper
     }
 
     /// Unmounts; what was changed is in the result.
@@ -93,10 +121,32 @@ impl Snapshot {
         let Snapshot { root, mounted, point, upper } = self;
         // The descriptor would keep the mount busy.
         drop(root);
-        mounted.unmount()?;
+        let target = mounted.target().to_owned();
+        mounted.unmount().map_err(SnapshotError::path("unmount", target))?;
         drop(point);
         Ok(upper)
     }
+}
+
+fn mount_either(
+    dirs: &[PathBuf],
+    writable: Option<&Writable<'_>>,
+    target: &Path,
+    shift: Option<&IdShift>,
+) -> Result<Mounted, SnapshotError> {
+    match shift {
+        Some(shift) => mount_shifted_overlay(dirs, writable, target, shift),
+        None => mount_overlay(dirs, writable, target),
+    }
+}
+
+/// Whether an overlay on the shifted store can be mounted and written to: an older kernel mounts none, or a read-only one.
+pub(crate) fn try_shifted(shift: &IdShift, engine: &EngineDir, store: &Store) -> Result<(), SnapshotError> {
+    let upper = FrozenUpper::create(None, store, 0)?;
+    let snapshot = Snapshot::mount_for_container(&[], &[], upper, engine, Some(shift))?;
+    let probe = snapshot.root().host_path().join("probe");
+    shift.as_container_root(|| fs::create_dir(&probe)).map_err(SnapshotError::path("write to", &probe))?;
+    snapshot.freeze().map(drop)
 }
 
 /// An upper directory that nothing writes to any more. Removed on drop unless the store adopted it.
@@ -139,6 +189,5 @@ impl FrozenUpper {
 }
 
 fn mount_point(engine: &EngineDir) -> Result<TempDir, SnapshotError> {
-    let made = tempfile::Builder::new().prefix("root-").tempdir_in(engine.path());
-    made.map_err(SnapshotError::path("make a mount point in", engine.path()))
+    engine.temp_dir("root-").map_err(SnapshotError::from)
 }

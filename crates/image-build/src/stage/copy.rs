@@ -79,7 +79,7 @@ impl Builder<'_> {
             copy_to(&RootDir::open(&upper.path()).map_err(StepError::path("open the new layer of", &expanded.dest))?)?;
             upper
         } else {
-            let snapshot = self.snapshot(state, &[])?;
+            let snapshot = self.snapshot(state)?;
             copy_to(snapshot.root())?;
             snapshot.freeze()?
         };

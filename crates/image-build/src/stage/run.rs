@@ -1,18 +1,17 @@
 //! RUN (engine: R1–R6): a command in a container over a fresh snapshot. What it changed is the layer.
 
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dockerfile::{Run, RunNetwork, RunScript};
-use tempfile::TempDir;
 
+use super::run_mounts::RunMounts;
 use super::{StageState, program, workdir};
 use crate::build::{Builder, Made};
 use crate::error::{Foreign, StepError};
 use crate::progress::{ProgressEvent, StepInfo};
 use crate::rootfs::{ResolvedUser, RootDir, Users};
-use crate::sandbox::{self, Container, ContainerMount, ContainerNetwork, Finished, SandboxError, SandboxNetwork};
+use crate::sandbox::{Container, ContainerMount, ContainerNetwork, Finished, IdShift, Runtime, SandboxError, SandboxNetwork};
+use crate::snapshot::{FrozenUpper, Snapshot};
 
 /// Where heredoc scripts are shown: in the container's own `/dev`, which no layer sees.
 const SCRIPT_DIR: &str = "/dev/pipes";
@@ -25,8 +24,8 @@ struct Command {
     args: Vec<String>,
     /// Its first argument is the stage's shell.
     in_shell: bool,
-    /// A script that exists only for this RUN.
-    script: Option<(TempDir, ContainerMount)>,
+    /// It is a script that exists only for this RUN.
+    is_script: bool,
 }
 
 impl<'a> Builder<'a> {
@@ -38,44 +37,63 @@ impl<'a> Builder<'a> {
         if let Some(made) = self.take_cached(state, &key, step)? {
             return Ok(made);
         }
-        let command = self.command(state, run)?;
         let view = self.view(&state.layers, state.base.as_ref())?;
         let user = Users::read(view.root())?.process_user(&state.config.user)?;
-        let mounts = self.run_mounts(state, run, view.root())?;
+        let mut mounts = self.run_mounts(state, run, view.root())?;
+        let command = command(state, run, &mut mounts)?;
+        let cwd = state.working_dir();
+        check_program(view.root(), &command, &environment, &cwd, &mounts.targets())?;
+        let upper = self.prepared_upper(state, view.root(), &cwd)?;
         drop(view);
 
-        let snapshot = self.snapshot(state, &mounts.between())?;
-        let cwd = state.working_dir();
-        prepare_root(snapshot.root(), &cwd)?;
-        check_program(snapshot.root(), &command, &environment, &cwd, &mounts.targets())?;
-
-        let env = self.process_environment(environment, &user);
-        let mut all_mounts = mounts.mounts.clone();
-        all_mounts.extend(command.script.as_ref().map(|(_, mount)| mount.clone()));
+        let snapshot = self.container_root(state, &mounts.between(), upper)?;
+        let shift = self.id_shift()?;
+        check_user(&user, shift.as_deref())?;
+        if shift.is_none() && !self.cgroups.guards_devices() {
+            return Err(SandboxError::DevicesUnguarded.into());
+        }
+        let env = self.process_environment(environment, &mounts.env, &user);
+        let (limits, missing) = self.request.sandbox.limits.supported(&self.cgroups);
+        for note in missing {
+            self.note_once(note);
+        }
         let container = Container {
             rootfs: snapshot.root().host_path(),
             args: &command.args,
             env: &env,
             cwd: &cwd,
             user: &user,
-            mounts: &all_mounts,
+            mounts: &mounts.mounts,
             network,
-            limits: &self.request.sandbox.limits,
+            limits: &limits,
+            shift: shift.as_deref(),
         };
+        let mut writable = mounts.shown.writable.clone();
+        writable.insert(0, snapshot.upper().path());
         let (progress, hooks) = (self.request.progress, self.request.run_hooks);
         hooks.before_run(step);
         let emit = |stream, line| progress.event(ProgressEvent::OutputLine { stream, line });
-        let finished = sandbox::run(&self.request.sandbox.runtime, &self.engine, &container, self.request.cancel, &emit)?;
+        let runtime = Runtime { program: &self.request.sandbox.runtime, engine: &self.engine, cgroups: &self.cgroups };
+        let (finished, removal) = runtime.run(&container, writable, &mounts.redaction, self.request.cancel, &emit)?;
+        // That of the RUN before is long gone.
+        if let Some(before) = self.removal.replace(removal) {
+            before.finish()?;
+        }
+        let told = |code| hooks.after_run(step, code).map_err(|e| StepError::Hook(Foreign(e)));
         match finished {
             Finished::Cancelled => return Err(StepError::Cancelled),
-            Finished::TimedOut { seconds, last_lines } => {
-                hooks.after_run(step, KILLED).map_err(|e| StepError::Hook(Foreign(e)))?;
-                return Err(StepError::TimedOut { seconds, last_lines });
+            Finished::Stopped { hit, last_lines } => {
+                told(KILLED)?;
+                return Err(StepError::LimitHit { hit, code: None, last_lines });
             }
-            Finished::Exited { code, last_lines } => {
-                hooks.after_run(step, code).map_err(|e| StepError::Hook(Foreign(e)))?;
-                if code != 0 {
-                    return Err(StepError::RunFailed { code, last_lines });
+            Finished::Exited { code, hit, last_lines } => {
+                told(code)?;
+                match hit {
+                    _ if code == 0 => {
+                        hit.into_iter().for_each(|hit| self.note(format!("{hit}; the command ended well all the same")))
+                    }
+                    Some(hit) => return Err(StepError::LimitHit { hit, code: Some(code), last_lines }),
+                    None => return Err(StepError::RunFailed { code, last_lines }),
                 }
             }
         }
@@ -83,6 +101,30 @@ impl<'a> Builder<'a> {
         drop(mounts);
         hooks.settle(step, &upper.path()).map_err(|e| StepError::Hook(Foreign(e)))?;
         self.made(state, key, upper, step)
+    }
+
+    /// An upper directory with what a container needs and the image lacks: the working directory, and what the kernel's
+    /// file systems are mounted on. As with BuildKit and buildah, an image without `/proc`, `/sys` and `/dev` has them,
+    /// empty, after its first RUN.
+    fn prepared_upper(&self, state: &StageState, image: &RootDir, cwd: &str) -> Result<FrozenUpper, StepError> {
+        let upper = self.upper(state)?;
+        let mut missing = Vec::new();
+        for dir in ["/proc", "/sys", "/dev"] {
+            if image.lstat(Path::new(dir)).map_err(StepError::path("look at", dir))?.is_none() {
+                missing.push(dir);
+            }
+        }
+        let found = image.resolve(Path::new(cwd)).map_err(StepError::path("find the working directory", cwd))?;
+        if missing.is_empty() && found.is_dir() {
+            return Ok(upper);
+        }
+        // Through a mount of the builder's own: behind the container's the builder is nobody.
+        let snapshot = Snapshot::mount(&self.lowers(state), upper, &self.engine)?;
+        for dir in missing {
+            snapshot.root().make_dirs(Path::new(dir), (0, 0)).map_err(StepError::path("make the directory", dir))?;
+        }
+        workdir::make(snapshot.root(), cwd, (0, 0))?;
+        snapshot.freeze().map_err(Into::into)
     }
 
     fn run_network(&self, run: &Run) -> Result<ContainerNetwork<'a>, StepError> {
@@ -119,30 +161,13 @@ impl<'a> Builder<'a> {
         Ok(state.key.step("RUN", [text.as_bytes(), &mounts]))
     }
 
-    fn command(&self, state: &StageState, run: &Run) -> Result<Command, StepError> {
-        match run.script() {
-            RunScript::Exec(args) if args.is_empty() => Err(StepError::Invalid("RUN needs a command".to_owned())),
-            RunScript::Exec(args) => Ok(Command { args, in_shell: false, script: None }),
-            RunScript::Shell(text) => {
-                let mut args = state.shell();
-                args.push(text);
-                Ok(Command { args, in_shell: true, script: None })
-            }
-            RunScript::File { name, body } => {
-                let dir = self.engine.temp_dir("script-")?;
-                let source = dir.path().join("script");
-                fs::write(&source, body)
-                    .and_then(|()| fs::set_permissions(&source, fs::Permissions::from_mode(0o755)))
-                    .map_err(SandboxError::path("write", &source))?;
-                let target = format!("{SCRIPT_DIR}/{}", script_name(&name));
-                let mount = ContainerMount::Bind { source, target: target.clone(), read_only: true };
-                Ok(Command { args: vec![target], in_shell: false, script: Some((dir, mount)) })
-            }
-        }
-    }
-
     /// What the process gets: the stage's environment, proxies from build arguments, the caller's variables over all.
-    fn process_environment(&self, mut environment: Vec<(String, String)>, user: &ResolvedUser) -> Vec<String> {
+    fn process_environment(
+        &self,
+        mut environment: Vec<(String, String)>,
+        of_mounts: &[(String, String)],
+        user: &ResolvedUser,
+    ) -> Vec<String> {
         let mut add = |name: &str, value: &str, replace: bool| match environment.iter_mut().find(|(n, _)| n == name) {
             Some((_, old)) if replace => value.clone_into(old),
             Some(_) => {}
@@ -151,7 +176,7 @@ impl<'a> Builder<'a> {
         for (name, value) in self.plan.proxy_args() {
             add(&name, &value, false);
         }
-        for (name, value) in &self.request.sandbox.run_env {
+        for (name, value) in self.request.sandbox.run_env.iter().chain(of_mounts) {
             add(name, value, true);
         }
         // What honours it writes the same in every run (reproducible-builds.org); rpm does since 4.17.
@@ -167,20 +192,32 @@ fn script_name(word: &str) -> String {
     if name.is_empty() { "script".to_owned() } else { name }
 }
 
-/// The working directory, and what the kernel's file systems are mounted on. As with BuildKit and buildah, an image
-/// without `/proc`, `/sys` and `/dev` has them, empty, after its first RUN.
-fn prepare_root(root: &RootDir, cwd: &str) -> Result<(), StepError> {
-    for dir in ["/proc", "/sys", "/dev"] {
-        let there = root.lstat(Path::new(dir)).map_err(StepError::path("look at", dir))?;
-        if there.is_none() {
-            root.make_dirs(Path::new(dir), (0, 0)).map_err(StepError::path("make the directory", dir))?;
+fn command(state: &StageState, run: &Run, mounts: &mut RunMounts<'_>) -> Result<Command, StepError> {
+    match run.script() {
+        RunScript::Exec(args) if args.is_empty() => Err(StepError::Invalid("RUN needs a command".to_owned())),
+        RunScript::Exec(args) => Ok(Command { args, in_shell: false, is_script: false }),
+        RunScript::Shell(text) => {
+            let mut args = state.shell();
+            args.push(text);
+            Ok(Command { args, in_shell: true, is_script: false })
+        }
+        RunScript::File { name, body } => {
+            let source = mounts.shown.file("script", body.as_bytes(), 0o755, (0, 0))?;
+            let target = format!("{SCRIPT_DIR}/{}", script_name(&name));
+            mounts.mounts.push(ContainerMount::Bind { source, target: target.clone(), read_only: true });
+            Ok(Command { args: vec![target], in_shell: false, is_script: true })
         }
     }
-    let found = root.resolve(Path::new(cwd)).map_err(StepError::path("find the working directory", cwd))?;
-    if !found.is_dir() {
-        workdir::make(root, cwd, (0, 0))?;
+}
+
+/// Processes have ids of their user namespace or none at all.
+fn check_user(user: &ResolvedUser, shift: Option<&IdShift>) -> Result<(), StepError> {
+    let Some(namespace) = shift.map(IdShift::namespace) else { return Ok(()) };
+    let mut ids = [user.uid, user.gid].into_iter().chain(user.groups.iter().copied());
+    match ids.find(|id| namespace.host_id(*id).is_none()) {
+        Some(id) => Err(StepError::IdBeyond { id, size: namespace.size() }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 fn check_program(
@@ -190,7 +227,7 @@ fn check_program(
     cwd: &str,
     mounted: &[&str],
 ) -> Result<(), StepError> {
-    let Some(program) = command.args.first().filter(|_| command.script.is_none()) else { return Ok(()) };
+    let Some(program) = command.args.first().filter(|_| !command.is_script) else { return Ok(()) };
     let path = environment.iter().find(|(n, _)| n == "PATH").map(|(_, v)| v.as_str()).unwrap_or_default();
     if program::can_run(root, program, path, cwd, mounted) {
         return Ok(());

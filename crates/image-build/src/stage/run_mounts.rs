@@ -2,32 +2,54 @@
 //! Everything is mounted over the image, and mount points are stand-ins of [`Stubs`]: nothing of it reaches the layer.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use dockerfile::{FromRef, Mount, MountKind, Run};
-use tempfile::TempDir;
 
 use super::StageState;
-use crate::build::Builder;
+use super::cache_mounts::CacheLease;
+use super::shown::{Original, Shown};
+use crate::build::{Builder, Source};
 use crate::copy::{Selection, digest_sources, find};
 use crate::error::StepError;
 use crate::rootfs::RootDir;
-use crate::sandbox::{ContainerMount, HOSTNAME, InjectedKind, SandboxNetwork};
-use crate::snapshot::{Mounted, SnapshotError, Stubs, mount_overlay_scratch};
+use crate::sandbox::{AgentSocket, ContainerMount, HOSTNAME, InjectedKind, Redaction, SandboxNetwork};
+use crate::snapshot::Stubs;
+
+/// Where an SSH agent's socket is by default, as BuildKit has it.
+const AGENT_TARGET: &str = "/run/buildkit/ssh_agent";
 
 /// The mounts of one RUN with everything they hold on to.
-pub(super) struct RunMounts {
+pub(super) struct RunMounts<'a> {
     pub(super) mounts: Vec<ContainerMount>,
     /// Stand-ins for missing mount points.
     stubs: Stubs,
     underlays: Vec<PathBuf>,
-    // Order matters: mounts go before the directories they are made of.
-    _overlays: Vec<Mounted>,
-    _scratch: Vec<TempDir>,
+    /// Variables that mounts bring: secrets, and where an agent is.
+    pub(super) env: Vec<(String, String)>,
+    /// What must not be in the log.
+    pub(super) redaction: Redaction,
+    // Agents stop listening, then everything shown goes, then caches are free for others.
+    agents: Vec<AgentSocket>,
+    pub(super) shown: Shown<'a>,
+    caches: Vec<CacheLease>,
 }
 
-impl RunMounts {
+impl<'a> RunMounts<'a> {
+    fn new(shown: Shown<'a>) -> Self {
+        Self {
+            mounts: Vec::new(),
+            stubs: Stubs::new(),
+            underlays: Vec::new(),
+            env: Vec::new(),
+            redaction: Redaction::default(),
+            agents: Vec::new(),
+            shown,
+            caches: Vec::new(),
+        }
+    }
+
     /// Layers between the image and what the RUN writes, top first.
     pub(super) fn between(&self) -> Vec<PathBuf> {
         self.stubs.layer().into_iter().chain(self.underlays.iter().cloned()).collect()
@@ -41,59 +63,59 @@ impl RunMounts {
             })
             .collect()
     }
+
+    /// Mounts `source` on `target`; with a stand-in where the image has nothing.
+    fn bind(&mut self, place: &Place<'_>, source: (PathBuf, bool), target: &str, read_only: bool) -> Result<(), StepError> {
+        let (source, is_dir) = source;
+        let target = self.stubs.mount_point(place.image, target, is_dir, place.store)?;
+        self.mounts.push(ContainerMount::Bind { source, target, read_only });
+        Ok(())
+    }
 }
 
-/// Puts the mounts of one RUN together.
-struct Collector<'a> {
+/// What mounts are laid over.
+struct Place<'a> {
     image: &'a RootDir,
     store: &'a image_layers::Store,
-    collected: RunMounts,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     /// The mounts of `run`; `image` is the tree they are laid over.
-    pub(super) fn run_mounts(&mut self, state: &StageState, run: &Run, image: &RootDir) -> Result<RunMounts, StepError> {
-        let mut sources = Vec::new();
+    pub(super) fn run_mounts(&mut self, state: &StageState, run: &Run, image: &RootDir) -> Result<RunMounts<'a>, StepError> {
+        let place = Place { image, store: self.request.store };
+        let shift = self.id_shift()?;
+        let mut mounts = RunMounts::new(Shown::new(Rc::clone(&self.engine), self.request.store, shift));
         for mount in self.resolve_mounts(state, run)? {
-            if let Some(source) = self.mount_source(state, &mount)? {
-                sources.push((mount, source));
-            }
-        }
-        let collected = RunMounts {
-            mounts: Vec::new(),
-            stubs: Stubs::new(),
-            underlays: Vec::new(),
-            _overlays: Vec::new(),
-            _scratch: Vec::new(),
-        };
-        let mut collector = Collector { image, store: self.request.store, collected };
-        for (mount, source) in sources {
-            let target = state.absolute(mount.target.as_deref().unwrap_or_default());
-            match source {
-                Source::Tmpfs => collector.tmpfs(&target, mount.size)?,
-                Source::Cache(dir) => collector.bind(&dir, &target, mount.read_only)?,
-                Source::Files(path) if mount.read_only => collector.bind(&path, &target, true)?,
-                Source::Files(path) => collector.scratch(&path, &target)?,
-            }
+            self.add_mount(state, &mount, &place, &mut mounts)?;
         }
         let sandbox = self.request.sandbox;
         let extras = state.base.as_ref().and_then(|b| sandbox.for_base.get(b.chain.as_ref()?));
         for injected in sandbox.injected.iter().chain(extras.into_iter().flat_map(|e| &e.injected)) {
-            match injected.kind {
-                InjectedKind::ReadOnly => collector.bind(&injected.source, &injected.target, true)?,
-                InjectedKind::Writable => collector.bind(&injected.source, &injected.target, false)?,
-                InjectedKind::OverlayScratch => collector.scratch(&injected.source, &injected.target)?,
-            }
+            let (parent, name) = split(&injected.source)?;
+            let original = Original { root: &parent, path: &name, shifted_root: None };
+            let (shown, read_only) = match injected.kind {
+                InjectedKind::ReadOnly => (mounts.shown.bind(&original)?, true),
+                InjectedKind::Writable => (mounts.shown.bind(&original)?, false),
+                InjectedKind::OverlayScratch => (mounts.shown.scratch(&original)?, false),
+            };
+            mounts.bind(&place, shown, &injected.target, read_only)?;
         }
         for underlay in extras.into_iter().flat_map(|e| &e.underlays) {
-            if collector.collected.stubs.shadow(image, &underlay.path, self.request.store)? {
-                collector.collected.underlays.push(underlay.tree.clone());
+            if mounts.stubs.shadow(image, &underlay.path, self.request.store)? {
+                let (parent, name) = split(&underlay.tree)?;
+                let original = Original { root: &parent, path: &name, shifted_root: None };
+                let (tree, _) = mounts.shown.bind(&original)?;
+                mounts.underlays.push(tree);
             }
         }
-        for (name, file) in self.host_files()? {
-            collector.bind(&file, name, true)?;
+        for (target, text) in self.host_files() {
+            let file = mounts.shown.file(target.trim_start_matches("/etc/"), text.as_bytes(), 0o644, (0, 0))?;
+            mounts.bind(&place, (file, false), target, true)?;
         }
-        Ok(collector.collected)
+        for note in std::mem::take(&mut mounts.shown.notes) {
+            self.note_once(note);
+        }
+        Ok(mounts)
     }
 
     /// The cache key's part of the mounts: their texts, and what bind mounts show.
@@ -122,143 +144,127 @@ impl Builder<'_> {
         run.mounts.iter().map(|m| m.resolve(self.plan.escape, &|name| state.lookup(name)).map_err(StepError::from)).collect()
     }
 
-    /// Where a mount's content is; `None` for an optional secret, since this builder has none.
-    fn mount_source(&mut self, state: &StageState, mount: &Mount) -> Result<Option<Source>, StepError> {
+    fn add_mount(
+        &mut self,
+        state: &StageState,
+        mount: &Mount,
+        place: &Place<'_>,
+        mounts: &mut RunMounts<'a>,
+    ) -> Result<(), StepError> {
+        let target = |default: &str| state.absolute(mount.target.as_deref().unwrap_or(default));
         match mount.kind {
-            MountKind::Tmpfs => Ok(Some(Source::Tmpfs)),
-            MountKind::Secret | MountKind::Ssh if !mount.required => Ok(None),
-            MountKind::Secret | MountKind::Ssh => Err(StepError::Refused {
-                what: format!("RUN --mount=type={},required", mount.kind.as_str()),
-                reason: "this builder hands out no secrets and no SSH agents",
-            }),
-            MountKind::Cache => self.cache_dir(state, mount).map(|dir| Some(Source::Cache(dir))),
+            MountKind::Tmpfs => {
+                let target = mounts.stubs.mount_point(place.image, &target(""), true, place.store)?;
+                mounts.mounts.push(ContainerMount::Tmpfs { target, size: mount.size });
+                Ok(())
+            }
+            MountKind::Secret => self.secret(mount, state, place, mounts),
+            MountKind::Ssh => self.agent(mount, state, place, mounts),
+            MountKind::Cache => {
+                let id = mount.id.clone().unwrap_or_else(|| target(""));
+                let dir = match mounts.caches.iter().find(|lease| lease.id() == id) {
+                    Some(lease) => lease.dir().to_owned(),
+                    None => {
+                        let lease = self.lease_cache(state, mount, &id)?;
+                        let dir = lease.dir().to_owned();
+                        mounts.caches.push(lease);
+                        dir
+                    }
+                };
+                let root = RootDir::open(&dir).map_err(StepError::path("open the cache directory", &id))?;
+                let shown = mounts.shown.bind(&Original { root: &root, path: Path::new(""), shifted_root: None })?;
+                if !mount.read_only {
+                    mounts.shown.writable.push(dir);
+                }
+                mounts.bind(place, shown, &target(""), mount.read_only)
+            }
             MountKind::Bind => {
                 let from = mount.from.as_deref().map(|from| self.plan.resolve_from(state.index, from));
-                self.files(from.as_ref(), mount.source.as_deref()).map(|path| Some(Source::Files(path)))
+                let (source, path) = self.files(from.as_ref(), mount.source.as_deref())?;
+                let shifted = from.as_ref().map(|from| self.shown_source(from)).transpose()?.flatten();
+                let shifted_root = shifted.as_deref().map(crate::snapshot::View::root);
+                let original = Original { root: source.root(), path: &path, shifted_root };
+                let shown = if mount.read_only { mounts.shown.bind(&original) } else { mounts.shown.scratch(&original) }?;
+                mounts.bind(place, shown, &target(""), mount.read_only)
             }
         }
     }
 
-    /// The host path of something below the context, a stage or an image.
-    fn files(&mut self, from: Option<&FromRef>, path: Option<&str>) -> Result<PathBuf, StepError> {
+    /// A secret as a file, a variable, or both.
+    fn secret(&self, mount: &Mount, state: &StageState, place: &Place<'_>, mounts: &mut RunMounts<'_>) -> Result<(), StepError> {
+        let id = mount.id.as_deref().unwrap_or_default();
+        let Some(content) = self.request.sandbox.secrets.get(id) else {
+            return not_given(mount, "secret", id);
+        };
+        mounts.redaction.add(id, content);
+        if let Some(name) = &mount.env {
+            mounts.env.push((name.clone(), String::from_utf8_lossy(content).into_owned()));
+            if mount.target.is_none() {
+                return Ok(());
+            }
+        }
+        let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
+        let file = mounts.shown.secret_file(content, mount.mode.unwrap_or(0o400), owner)?;
+        let target = mount.target.clone().unwrap_or_else(|| format!("/run/secrets/{id}"));
+        mounts.bind(place, (file, false), &state.absolute(&target), true)
+    }
+
+    /// An agent's socket, and the variable that says where it is.
+    fn agent(&self, mount: &Mount, state: &StageState, place: &Place<'_>, mounts: &mut RunMounts<'_>) -> Result<(), StepError> {
+        let id = mount.id.as_deref().unwrap_or("default");
+        let Some(agent) = self.request.sandbox.ssh_agents.get(id) else {
+            return not_given(mount, "SSH agent", id);
+        };
+        let number = mounts.agents.len();
+        let path = mounts.shown.name(&format!("agent.{number}"))?;
+        let socket =
+            AgentSocket::listen(&path, agent).map_err(crate::sandbox::SandboxError::path("pass on the SSH agent at", agent))?;
+        mounts.agents.push(socket);
+        mounts.shown.give(&path, mount.mode.unwrap_or(0o600), (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0)))?;
+        let target = mount.target.clone().unwrap_or_else(|| format!("{AGENT_TARGET}.{number}"));
+        let target = state.absolute(&target);
+        if number == 0 {
+            mounts.env.push(("SSH_AUTH_SOCK".to_owned(), target.clone()));
+        }
+        mounts.bind(place, (path, false), &target, true)
+    }
+
+    /// Something below the context, a stage or an image.
+    pub(super) fn files(&mut self, from: Option<&FromRef>, path: Option<&str>) -> Result<(Rc<Source>, PathBuf), StepError> {
         let source = self.source(from)?;
         let found = find(source.root(), &escape(path.unwrap_or("/")), &Selection::default(), &self.place_name(from))?;
         let found = found.into_iter().next().map(|f| f.path).unwrap_or_default();
-        Ok(source.root().host_path().join(found))
-    }
-
-    /// Cache directories live as long as the build: RUN steps of one Dockerfile share them, builds never do, because one
-    /// build could then decide what another one installs.
-    fn cache_dir(&mut self, state: &StageState, mount: &Mount) -> Result<PathBuf, StepError> {
-        let target = state.absolute(mount.target.as_deref().unwrap_or_default());
-        let id = mount.id.clone().unwrap_or(target);
-        if let Some(dir) = self.caches_by_id.get(&id) {
-            return Ok(dir.path().to_owned());
-        }
-        let dir = self.request.store.temp_dir().map_err(SnapshotError::from)?;
-        let set_up = || -> std::io::Result<()> {
-            fs::set_permissions(dir.path(), fs::Permissions::from_mode(mount.mode.unwrap_or(0o755)))?;
-            std::os::unix::fs::chown(dir.path(), Some(mount.uid.unwrap_or(0)), Some(mount.gid.unwrap_or(0)))
-        };
-        set_up().map_err(StepError::path("make the cache directory", &id))?;
-        if let Some(from) = &mount.from {
-            let from = self.plan.resolve_from(state.index, from);
-            self.seed(&from, mount, dir.path())?;
-        }
-        let path = dir.path().to_owned();
-        self.caches_by_id.insert(id, dir);
-        Ok(path)
-    }
-
-    /// The first content of a cache with `from=`.
-    fn seed(&mut self, from: &FromRef, mount: &Mount, dir: &Path) -> Result<(), StepError> {
-        use crate::copy::{CopyJob, Item, Rewrite, Unpack, place};
-        let source = self.source(Some(from))?;
-        let selection = Selection::default();
-        let found =
-            find(source.root(), &escape(mount.source.as_deref().unwrap_or("/")), &selection, &self.place_name(Some(from)))?;
-        let items: Vec<Item> = found.into_iter().map(Item::Found).collect();
-        let rewrite = Rewrite { owner: None, mode: None, devices: false };
-        let image = RootDir::open(dir).map_err(StepError::path("open the cache directory", dir))?;
-        place(&CopyJob {
-            root: source.root(),
-            items: &items,
-            image: &image,
-            dest: Path::new("/"),
-            dest_is_dir: true,
-            rewrite: &rewrite,
-            archive_rewrite: &rewrite,
-            selection: &selection,
-            unpack: Unpack::Never,
-            cancel: self.request.cancel,
-            note: &|_| {},
-        })?;
-        Ok(())
+        Ok((source, found))
     }
 
     /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: fixed texts; name servers only with the builder's network.
-    fn host_files(&self) -> Result<[(&'static str, PathBuf); 3], StepError> {
-        let dir = self.engine.path();
+    fn host_files(&self) -> [(&'static str, String); 3] {
         let resolv_conf = match self.request.sandbox.network {
             SandboxNetwork::Host => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             SandboxNetwork::None | SandboxNetwork::Namespace(_) => "# There is no name resolution in builds.\n".to_owned(),
         };
         let hosts = format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost {HOSTNAME}\n");
-        let texts = [("/etc/hosts", hosts), ("/etc/hostname", format!("{HOSTNAME}\n")), ("/etc/resolv.conf", resolv_conf)];
-        let mut files = [("", PathBuf::new()), ("", PathBuf::new()), ("", PathBuf::new())];
-        for (slot, (target, text)) in files.iter_mut().zip(texts) {
-            let path = dir.join(target.trim_start_matches("/etc/"));
-            fs::write(&path, text)
-                .and_then(|()| fs::set_permissions(&path, fs::Permissions::from_mode(0o644)))
-                .map_err(crate::sandbox::SandboxError::path("write", &path))?;
-            *slot = (target, path);
-        }
-        Ok(files)
+        [("/etc/hosts", hosts), ("/etc/hostname", format!("{HOSTNAME}\n")), ("/etc/resolv.conf", resolv_conf)]
     }
 }
 
-/// What a mount shows.
-enum Source {
-    Tmpfs,
-    Cache(PathBuf),
-    Files(PathBuf),
+/// Nobody gave what a mount asks for: it is left out, unless the Dockerfile says that it is required.
+fn not_given(mount: &Mount, what: &'static str, id: &str) -> Result<(), StepError> {
+    if mount.required { Err(StepError::NotGiven { what, id: id.to_owned(), kind: mount.kind.as_str() }) } else { Ok(()) }
 }
 
-impl Collector<'_> {
-    fn bind(&mut self, source: &Path, target: &str, read_only: bool) -> Result<(), StepError> {
-        let is_dir = source.is_dir();
-        let target = self.collected.stubs.mount_point(self.image, target, is_dir, self.store)?;
-        self.collected.mounts.push(ContainerMount::Bind { source: source.to_owned(), target, read_only });
-        Ok(())
-    }
-
-    fn tmpfs(&mut self, target: &str, size: Option<u64>) -> Result<(), StepError> {
-        let target = self.collected.stubs.mount_point(self.image, target, true, self.store)?;
-        self.collected.mounts.push(ContainerMount::Tmpfs { target, size });
-        Ok(())
-    }
-
-    /// Edits go to a scratch copy: an overlay for directories, a plain copy for a file.
-    fn scratch(&mut self, source: &Path, target: &str) -> Result<(), StepError> {
-        let scratch = self.store.temp_dir().map_err(SnapshotError::from)?;
-        let shown = if source.is_dir() {
-            let point = scratch.path().join("merged");
-            let mounted = mount_overlay_scratch(source, scratch.path(), &point)?;
-            self.collected._overlays.push(mounted);
-            point
-        } else {
-            let copy = scratch.path().join("file");
-            fs::copy(source, &copy).map_err(crate::sandbox::SandboxError::path("copy", source))?;
-            copy
-        };
-        self.bind(&shown, target, false)?;
-        self.collected._scratch.push(scratch);
-        Ok(())
-    }
+/// The directory of an injected file or directory, and its name in it.
+fn split(source: &Path) -> Result<(RootDir, PathBuf), StepError> {
+    let failed = |action| crate::sandbox::SandboxError::path(action, source);
+    // The caller's own path: symlinks in it are the host's and followed as such.
+    let source = fs::canonicalize(source).map_err(failed("find"))?;
+    let (parent, name) = (source.parent().unwrap_or(Path::new("/")), source.file_name().unwrap_or_default());
+    let root = RootDir::open(parent).map_err(failed("open the directory of"))?;
+    Ok((root, PathBuf::from(name)))
 }
 
 /// A literal path for [`find`], which would take `*` in it for a wildcard.
-fn escape(path: &str) -> String {
+pub(super) fn escape(path: &str) -> String {
     let mut escaped = String::with_capacity(path.len());
     for c in path.chars() {
         if matches!(c, '*' | '?' | '[' | '\\') {

@@ -31,7 +31,7 @@ impl Builder<'_> {
         }
         let user = Users::read(view.root())?.process_user(&state.config.user)?;
         drop(view);
-        let snapshot = self.snapshot(state, &[])?;
+        let snapshot = self.snapshot(state)?;
         drop(make(snapshot.root(), &dir, (user.uid, user.gid))?);
         self.made(state, key, snapshot.freeze()?, step)
     }

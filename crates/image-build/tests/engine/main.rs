@@ -5,8 +5,10 @@
 
 mod config;
 mod copy;
+mod escape;
 mod failures;
 mod layers;
+mod mounts;
 mod network;
 mod run;
 mod world;
@@ -14,6 +16,9 @@ mod world;
 use std::process::ExitCode;
 
 type Test = (&'static str, fn());
+
+/// The argument that makes this program build on a machine without cgroups.
+const NO_CGROUPS: &str = "--no-cgroups";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -24,11 +29,23 @@ fn main() -> ExitCode {
         failures::be_killed(dir.as_ref());
         return ExitCode::SUCCESS;
     }
-    if args == [network::PROBE] {
-        network::probe();
+    if let [flag, what @ ..] = args.as_slice()
+        && flag == network::PROBE
+    {
+        if what.is_empty() {
+            network::probe()
+        } else {
+            escape::probe(what)
+        }
         return ExitCode::SUCCESS;
     }
-    let tests: Vec<Test> = [run::TESTS, network::TESTS, copy::TESTS, layers::TESTS, config::TESTS, failures::TESTS].concat();
+    if args == [NO_CGROUPS] {
+        escape::build_without_cgroups();
+        return ExitCode::SUCCESS;
+    }
+    let mut tests: Vec<Test> = [run::TESTS, network::TESTS, copy::TESTS, layers::TESTS, config::TESTS, failures::TESTS].concat();
+    tests.extend_from_slice(mounts::TESTS);
+    tests.extend(escape::tests());
     // What cargo-nextest asks of a test binary.
     if args.iter().any(|a| a == "--list") {
         if !args.iter().any(|a| a == "--ignored") {

@@ -39,7 +39,7 @@ fn nothing() {
 fn listener() {
     let world = World::new();
     let (outside, outside_port) = host_listener();
-    let network = IsolatedNetwork::new(world.dir.path()).expect("network");
+    let network = IsolatedNetwork::new(world.dir.path(), Some(&world.user_namespace())).expect("network");
     let inside = network.listen(3128).expect("listen");
     let server = std::thread::spawn(move || {
         let (stream, _) = inside.accept().expect("accept");
@@ -95,7 +95,7 @@ fn families() {
 fn drop_removes() {
     let world = World::new();
     let path = {
-        let network = IsolatedNetwork::new(world.dir.path()).expect("network");
+        let network = IsolatedNetwork::new(world.dir.path(), None).expect("network");
         assert!(network.path().exists());
         let (_first, taken) = (network.listen(5000).expect("listen"), network.listen(5000));
         assert!(taken.is_err(), "one port can be taken once");

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use build_model::{Blame, BoxedDiagnose, Diagnose};
 use dockerfile::{IgnoreRules, PlanOptions, Platform, parse, plan};
 use image_build::{
     BaseExtras, BuildError, BuildRequest, BuiltImage, CancelFlag, ImageSource, InjectedMount, Limits, NoHooks, Progress,
-    ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions, Underlay, build,
+    ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions, SubordinateIds, Underlay, UserNamespace, build,
 };
 use image_layers::{
     Compression, ImageConfig, LocalImage, ManifestFormat, MergedView, PackOptions, Store, assemble_image, pack_layer,
@@ -28,6 +28,7 @@ pub struct World {
     pub dir: tempfile::TempDir,
     pub store: Store,
     pub images: Images,
+    user_namespace: OnceLock<Arc<UserNamespace>>,
 }
 
 #[derive(Default)]
@@ -60,6 +61,9 @@ pub struct Options {
     pub underlays: Vec<Underlay>,
     pub run_env: Vec<(String, String)>,
     pub limits: Limits,
+    /// The rest of what the sandbox can be told.
+    pub sandbox: SandboxOptions,
+    pub user_namespace: bool,
     pub squash: bool,
     pub use_cache: bool,
     pub labels: BTreeMap<String, String>,
@@ -78,6 +82,8 @@ impl Default for Options {
             underlays: Vec::new(),
             run_env: Vec::new(),
             limits: Limits::default(),
+            sandbox: SandboxOptions::new("crun"),
+            user_namespace: true,
             squash: false,
             use_cache: false,
             labels: BTreeMap::new(),
@@ -117,6 +123,11 @@ impl Recorder {
             .collect()
     }
 
+    pub fn notes(&self) -> Vec<String> {
+        let events = self.events.lock().expect("lock");
+        events.iter().filter_map(|e| if let ProgressEvent::Note { text } = e { Some(text.clone()) } else { None }).collect()
+    }
+
     /// Text of the steps that were taken from the cache.
     pub fn cached(&self) -> Vec<String> {
         let events = self.events.lock().expect("lock");
@@ -136,11 +147,17 @@ impl World {
         for sub in ["context", "work"] {
             fs::create_dir(dir.path().join(sub)).expect("mkdir");
         }
-        let mut world = Self { dir, store, images: Images::default() };
+        let mut world = Self { dir, store, images: Images::default(), user_namespace: OnceLock::new() };
         let root = world.dir.path().join("base");
         busybox_root(&root);
         world.add_image(BASE, &root, ImageConfig::default());
         world
+    }
+
+    /// The namespace of this test's builds.
+    pub fn user_namespace(&self) -> Arc<UserNamespace> {
+        let made = || Arc::new(UserNamespace::new(&SubordinateIds::default()).expect("a user namespace"));
+        Arc::clone(self.user_namespace.get_or_init(made))
     }
 
     /// Makes an image of one layer from a directory.
@@ -194,12 +211,14 @@ impl World {
         let extras = BaseExtras { injected: Vec::new(), underlays: options.underlays.clone() };
         let for_base = BTreeMap::from([(chain, extras)]);
         let sandbox = SandboxOptions {
-            runtime: "crun".into(),
             network: options.network.clone(),
             for_base,
             injected: options.injected.clone(),
             run_env: options.run_env.clone(),
             limits: options.limits.clone(),
+            user_namespace: options.user_namespace.then(|| self.user_namespace()),
+            require_user_namespace: true,
+            ..options.sandbox.clone()
         };
         let context = self.context();
         build(&BuildRequest {
@@ -234,6 +253,21 @@ impl World {
         assert!(mounts.is_empty(), "mounts are left: {mounts:#?}");
         let work = self.dir.path().join("work");
         assert_eq!(fs::read_dir(&work).expect("list").count(), 0, "files are left in the work directory");
+        let children = fs::read_to_string("/proc/thread-self/children").unwrap_or_default();
+        let stats = children.split_whitespace().filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).ok());
+        let dead: Vec<String> = stats.filter(|stat| stat.contains(") Z ")).collect();
+        // One of the last container may still be on its way.
+        assert!(dead.len() < 2, "dead processes nobody waited for: {dead:?}");
+        let own = format!("containerbuild-{}-", std::process::id());
+        for tree in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            // In this process that is no cgroup tree (T2).
+            if tree.file_name() == "unified" {
+                continue;
+            }
+            let left = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with(&own);
+            let groups: Vec<_> = fs::read_dir(tree.path()).into_iter().flatten().flatten().filter(left).collect();
+            assert!(groups.is_empty(), "cgroups are left: {groups:?}");
+        }
         for session in fs::read_dir(self.store.root().join("tmp")).expect("list").flatten() {
             let left: Vec<_> = fs::read_dir(session.path()).into_iter().flatten().flatten().map(|e| e.path()).collect();
             let left: Vec<_> = left.into_iter().filter(|p: &PathBuf| !p.ends_with(".lock")).collect();
@@ -288,7 +322,7 @@ fn busybox_root(root: &Path) {
     fs::set_permissions(root, fs::Permissions::from_mode(0o555)).expect("chmod");
     fs::copy(busybox, root.join("bin/busybox")).expect("copy");
     let applets = "sh cat echo ls rm mkdir touch sleep id pwd env grep wget chmod chown stat kill mv cp hostname unshare ip true false test \
-                   mount umount wc ps head dd sed ln mknod sort find printf";
+                   mount umount wc ps head dd sed ln mknod mkfifo sort find printf stty seq tail nc setsid cut tr readlink";
     for applet in applets.split_whitespace() {
         symlink("busybox", root.join("bin").join(applet)).expect("symlink");
     }

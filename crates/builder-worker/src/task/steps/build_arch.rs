@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, KojiTag};
-use image_build::{BuiltImage, CancelFlag, Limits, Progress, ProgressEvent};
+use image_build::{BuiltImage, CancelFlag, Progress, ProgressEvent};
 use image_layers::{FileDigestAlgorithm, MergedView, Store};
 use rpm_provenance::policy::{RuleOutcome, Ruling};
 use rpm_provenance::report::{Difference, FilesSection, ParentImage};
@@ -152,12 +152,8 @@ pub async fn build_arch(
         format: settings.image.format,
         file_digests: &[FileDigestAlgorithm::Sha256], // what packages have used since 2009
         layer_follower: None,                         // nothing leaves this machine before the proof
-        runtime: settings.sandbox.runtime.clone(),
-        limits: Limits {
-            memory_bytes: settings.sandbox.memory_mb.map(|mb| mb << 20),
-            pids: settings.sandbox.pids,
-            run_seconds: Some(settings.sandbox.run_seconds),
-        },
+        sandbox: settings.sandbox.options(&about.target)?,
+        user_namespaces: settings.sandbox.user_namespaces(),
         progress: &progress,
         cancel,
     };

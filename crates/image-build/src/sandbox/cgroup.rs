@@ -1,0 +1,194 @@
+//! Control groups (cgroups(7)) as far as the engine itself looks at them: which controllers the runtime will find, and what
+//! became of a container that was limited. Limits are set by the runtime, which knows both versions.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::statfs;
+
+const ROOT: &str = "/sys/fs/cgroup";
+const CGROUP2_MAGIC: u64 = 0x6367_7270;
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+/// Every cgroup of ours is directly below the root and has this prefix, so that nothing of it stays when it is removed.
+pub(super) const PREFIX: &str = "containerbuild-";
+
+/// The hierarchies that an OCI runtime uses on this machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CgroupHost {
+    /// One tree, with these controllers.
+    Unified { root: PathBuf, controllers: Vec<String> },
+    /// One tree for each group of controllers (also on hosts that have an unused unified tree beside them). `trees` are
+    /// all of them, those without a controller too.
+    Split { controllers: Vec<(String, PathBuf)>, trees: Vec<PathBuf> },
+    /// None is mounted.
+    Absent,
+}
+
+/// What the kernel counted for one container.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct CgroupEvents {
+    /// Processes killed because the memory limit was reached.
+    pub(crate) oom_kills: u64,
+    /// New processes refused because the limit on processes was reached.
+    pub(crate) forks_refused: u64,
+}
+
+impl CgroupHost {
+    /// Looks at this machine, or at what of it this mount namespace shows.
+    pub(crate) fn detect() -> Self {
+        let root = Path::new(ROOT);
+        if statfs(root).is_ok_and(|s| s.f_type as u64 & 0xffff_ffff == CGROUP2_MAGIC) {
+            let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+            return Self::unified(root, &controllers);
+        }
+        Self::split(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    fn unified(root: &Path, controllers: &str) -> Self {
+        Self::Unified { root: root.to_owned(), controllers: controllers.split_whitespace().map(str::to_owned).collect() }
+    }
+
+    /// Parses mountinfo: the controllers are among the last field's options.
+    fn split(mountinfo: &str) -> Self {
+        let (mut controllers, mut trees) = (Vec::new(), Vec::new());
+        for line in mountinfo.lines() {
+            let Some((mount, filesystem)) = line.split_once(" - ") else { continue };
+            let mut filesystem = filesystem.split(' ');
+            let (kind, options) = (filesystem.next(), filesystem.nth(1).unwrap_or_default());
+            let (Some("cgroup"), Some(point)) = (kind, mount.split(' ').nth(4)) else { continue };
+            let known = options.split(',').filter(|o| !matches!(*o, "rw" | "ro") && !o.contains('='));
+            controllers.extend(known.map(|name| (name.to_owned(), PathBuf::from(point))));
+            trees.push(PathBuf::from(point));
+        }
+        if controllers.is_empty() { Self::Absent } else { Self::Split { controllers, trees } }
+    }
+
+    /// Whether the runtime can set limits of this kind.
+    pub(crate) fn has(&self, controller: &str) -> bool {
+        match self {
+            Self::Unified { controllers, .. } => controllers.iter().any(|c| c == controller),
+            Self::Split { controllers, .. } => controllers.iter().any(|(name, _)| name == controller),
+            Self::Absent => false,
+        }
+    }
+
+    /// Whether device nodes are kept shut: by a controller of its own, or by a program that every unified tree can have.
+    pub(crate) fn guards_devices(&self) -> bool {
+        matches!(self, Self::Unified { .. }) || self.has("devices")
+    }
+
+    /// The directory of a controller's tree.
+    fn tree(&self, controller: &str) -> Option<&Path> {
+        match self {
+            Self::Unified { root, .. } => Some(root),
+            Self::Split { controllers, .. } => {
+                controllers.iter().find(|(name, _)| name == controller).map(|(_, path)| path.as_path())
+            }
+            Self::Absent => None,
+        }
+    }
+
+    /// What happened in the cgroup `name`. Only until the runtime removes it.
+    pub(crate) fn events(&self, name: &str) -> CgroupEvents {
+        let count = |controller: &str, file: &str, key: &str| {
+            let path = self.tree(controller)?.join(name).join(file);
+            counter(&fs::read_to_string(path).ok()?, key)
+        };
+        let memory_file = if matches!(self, Self::Unified { .. }) { "memory.events" } else { "memory.oom_control" };
+        CgroupEvents {
+            oom_kills: count("memory", memory_file, "oom_kill").unwrap_or(0),
+            forks_refused: count("pids", "pids.events", "max").unwrap_or(0),
+        }
+    }
+
+    /// Removes what is left of the cgroup `name` after the runtime removed it, or failed to make it whole.
+    pub(super) fn remove(&self, name: &str) {
+        for tree in self.trees() {
+            // Most often it is not there; with a process in it, it stays, and rightly so.
+            let _ = fs::remove_dir(tree.join(name));
+        }
+        // crun's bookkeeping in the memory that stands in for the unified tree (see `prepare_process`).
+        let unified = Path::new(ROOT).join("unified");
+        if matches!(self, Self::Split { .. }) && statfs(&unified).is_ok_and(|s| s.f_type as u64 & 0xffff_ffff == TMPFS_MAGIC) {
+            let _ = fs::remove_dir_all(unified.join(name));
+        }
+    }
+
+    /// Removes cgroups of ours that are empty and belong to no living builder: a builder that was killed while the runtime
+    /// had made them and not yet written down that it did.
+    pub(super) fn remove_orphans(&self) {
+        for entry in self.trees().iter().flat_map(|tree| fs::read_dir(tree).into_iter().flatten().flatten()) {
+            if owner(&entry.file_name().to_string_lossy()).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+                // Fails, and rightly so, while there is a process in it.
+                let _ = fs::remove_dir(entry.path());
+            }
+        }
+    }
+
+    fn trees(&self) -> &[PathBuf] {
+        match self {
+            Self::Unified { root, .. } => std::slice::from_ref(root),
+            Self::Split { trees, .. } => trees,
+            Self::Absent => &[],
+        }
+    }
+}
+
+/// The process that named a cgroup `containerbuild-PID-…`.
+fn owner(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
+}
+
+/// The number behind `key` in a file of lines `key number`.
+fn counter(text: &str, key: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separate_trees_are_found_by_their_controllers() {
+        let host = CgroupHost::split(
+            "30 24 0:26 / /sys/fs/cgroup/cpu,cpuacct rw,nosuid - cgroup cgroup rw,cpu,cpuacct\n\
+             31 24 0:27 / /sys/fs/cgroup/memory rw,relatime shared:9 - cgroup cgroup rw,memory\n\
+             32 24 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,name=systemd\n\
+             33 24 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n",
+        );
+        assert!(host.has("cpu") && host.has("cpuacct") && host.has("memory"));
+        assert!(!host.has("pids") && !host.has("name=systemd") && !host.has("rw"));
+        assert_eq!(host.tree("cpu"), Some(Path::new("/sys/fs/cgroup/cpu,cpuacct")));
+        assert_eq!(CgroupHost::split("33 24 0:29 / /x rw - tmpfs tmpfs rw\n"), CgroupHost::Absent);
+    }
+
+    #[test]
+    fn events_of_both_versions_are_read() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let group = dir.path().join("containerbuild-1-x");
+        fs::create_dir(&group).expect("mkdir");
+        fs::write(group.join("memory.events"), "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n").expect("write");
+        fs::write(group.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n").expect("write");
+        fs::write(group.join("pids.events"), "max 7\n").expect("write");
+        let unified = CgroupHost::unified(dir.path(), "cpu memory pids\n");
+        assert_eq!(unified.events("containerbuild-1-x"), CgroupEvents { oom_kills: 2, forks_refused: 7 });
+        let trees = ["memory", "pids"].map(|name| (name.to_owned(), dir.path().to_owned()));
+        let split = CgroupHost::Split { controllers: trees.into(), trees: Vec::new() };
+        assert_eq!(split.events("containerbuild-1-x"), CgroupEvents { oom_kills: 5, forks_refused: 7 });
+        assert_eq!(split.events("gone"), CgroupEvents::default());
+        assert!(unified.has("pids") && !unified.has("io"));
+    }
+
+    #[test]
+    fn only_empty_groups_of_dead_builders_are_removed() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        // Beyond the highest process id there can be.
+        let (dead, alive) = ("containerbuild-4999999-run", format!("containerbuild-{}-run", std::process::id()));
+        for name in [dead, &alive, "containerbuild-x", "other-4999999"] {
+            fs::create_dir(dir.path().join(name)).expect("mkdir");
+        }
+        CgroupHost::unified(dir.path(), "").remove_orphans();
+        assert!(!dir.path().join(dead).exists());
+        assert!([&alive, "containerbuild-x", "other-4999999"].iter().all(|name| dir.path().join(name).exists()));
+    }
+}

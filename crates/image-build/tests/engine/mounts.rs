@@ -1,0 +1,211 @@
+//! `RUN --mount`: secrets, agents, caches and editable binds do what they say and reach no layer. Other runtimes too.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::mpsc::{Sender, channel};
+
+use build_model::{Blame, Diagnose};
+use image_build::{Progress, ProgressEvent, SandboxOptions};
+
+use crate::escape::this_program;
+use crate::world::{Options, Recorder, World, paths, text};
+
+pub const TESTS: &[crate::Test] = &[
+    ("mounts::secrets_are_shown_and_neither_kept_nor_logged", secrets),
+    ("mounts::a_required_secret_or_agent_is_asked_for_by_name", required),
+    ("mounts::an_agent_signs_and_is_gone", agent),
+    ("mounts::caches_outlive_builds_where_they_may", kept_caches),
+    ("mounts::a_locked_cache_is_waited_for", locked_cache),
+    ("mounts::runc_makes_the_same_layers", runc),
+];
+
+const SECRET: &str = "hunter2-hunter2\nsecond-line\n";
+
+fn secrets() {
+    for user_namespace in [true, false] {
+        let world = World::new();
+        let mut options = Options { user_namespace, ..Options::default() };
+        options.sandbox.secrets.add("token", SECRET.into()).expect("secret");
+        let recorder = Recorder::default();
+        let built = world
+            .build_watched(
+                "FROM BASE\nUSER app\n\
+                 RUN --mount=type=secret,id=token,uid=1000,gid=10,required stat -c '%u:%g %a' /run/secrets/token && cat /run/secrets/token && wc -c < /run/secrets/token\n\
+                 USER root\n\
+                 RUN --mount=type=secret,id=token,target=/etc/other,mode=0440 stat -c %a /etc/other && ! touch /etc/other 2>/dev/null && grep ' /etc/other ' /proc/mounts | cut -d' ' -f3\n\
+                 RUN --mount=type=secret,id=token,env=TOKEN echo \"x${TOKEN}x\" && ! test -e /run/secrets && env | grep -c TOKEN\n\
+                 RUN ! test -e /etc/other && ! test -e /run && test -z \"$TOKEN\"\n",
+                &options,
+                &recorder,
+            )
+            .unwrap_or_else(|e| panic!("{e}"));
+        let output = recorder.output();
+        let hidden = "[secret token]";
+        assert_eq!(
+            output,
+            ["1000:10 400", hidden, hidden, "28", "440", "tmpfs", &format!("x{hidden}"), hidden, "x", "1"],
+            "user namespace: {user_namespace}"
+        );
+        assert_eq!(built.new_layers, 0);
+        // Nothing of it on the disk: neither in the store nor in what the engine kept.
+        assert!(!grep(world.dir.path(), b"hunter2-hunter2"));
+        let err = world
+            .build_with("FROM BASE\nRUN --mount=type=secret,id=token cat /run/secrets/token; exit 3\n", &options)
+            .expect_err("fails");
+        assert!(!err.to_string().contains("hunter2") && err.to_string().contains(hidden), "{err}");
+    }
+}
+
+/// Whether any file below `dir` holds these bytes.
+fn grep(dir: &std::path::Path, bytes: &[u8]) -> bool {
+    fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| {
+        let meta = entry.metadata().expect("metadata");
+        let holds = |path| fs::read(path).is_ok_and(|content| content.windows(bytes.len()).any(|w| w == bytes));
+        if meta.is_dir() { grep(&entry.path(), bytes) } else { meta.is_file() && holds(entry.path()) }
+    })
+}
+
+fn required() {
+    let world = World::new();
+    world.build("FROM BASE\nRUN --mount=type=ssh --mount=type=secret,id=none test -z \"$SSH_AUTH_SOCK\"\n");
+    for (mount, what) in [("type=secret,id=key,required", "secret `key`"), ("type=ssh,required", "SSH agent `default`")] {
+        let text = format!("FROM BASE\nRUN --mount={mount} true\n");
+        let err = world.build_with(&text, &Options::default()).expect_err(mount);
+        assert!(err.to_string().starts_with(&format!("Dockerfile:2: this build has no {what}")), "{err}");
+        assert_eq!((err.blame(), err.kind(), err.hint().is_some()), (Blame::Packager, "run-secret-missing", true));
+    }
+}
+
+/// Asks the agent of this RUN for its keys, and then to forget them.
+pub fn ask_agent() {
+    let path = std::env::var("SSH_AUTH_SOCK").expect("SSH_AUTH_SOCK");
+    let mut agent = UnixStream::connect(path).expect("connect");
+    for request in [11_u8, 19] {
+        agent.write_all(&[0, 0, 0, 1, request]).expect("write");
+        let mut length = [0; 4];
+        agent.read_exact(&mut length).expect("read");
+        let mut answer = vec![0; u32::from_be_bytes(length) as usize];
+        agent.read_exact(&mut answer).expect("read");
+        println!("{request} {}", answer[0]);
+    }
+}
+
+fn agent() {
+    let world = World::new();
+    let path = world.dir.path().join("agent");
+    let listener = UnixListener::bind(&path).expect("bind");
+    let server = std::thread::spawn(move || {
+        // The engine looks whether it is there.
+        drop(listener.accept().expect("accept"));
+        let (mut stream, _) = listener.accept().expect("accept");
+        let mut got = Vec::new();
+        let mut request = [0; 5];
+        while stream.read_exact(&mut request).is_ok() {
+            got.push(request[4]);
+            stream.write_all(&[0, 0, 0, 5, 12, 0, 0, 0, 0]).expect("write");
+        }
+        got
+    });
+    let mut options = Options { injected: this_program(), ..Options::default() };
+    options.sandbox.ssh_agents.insert("default".into(), path);
+    let recorder = Recorder::default();
+    let text = "FROM BASE\nUSER app\nRUN --mount=type=ssh,uid=1000 [\"/probe\", \"--probe\", \"agent\"]\nRUN test -z \"$SSH_AUTH_SOCK\" && ! test -e /run\n";
+    let built = world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+    // 12: the list of keys. 5: refused, and by the engine.
+    assert_eq!(recorder.output(), ["11 12", "19 5"]);
+    assert_eq!((server.join().expect("server"), built.new_layers), (vec![11], 0));
+}
+
+fn kept_caches() {
+    let caches = tempfile::tempdir().expect("tempdir");
+    let text_of = "FROM BASE\nRUN --mount=type=cache,id=c,target=/var/cache/x,uid=1000 cat /var/cache/x/log; echo ran >> /var/cache/x/log; chown 1000 /var/cache/x/log\n";
+    let run = |user_namespace: bool, cache_dir: Option<&std::path::Path>| {
+        let world = World::new();
+        let mut options = Options { user_namespace, ..Options::default() };
+        options.sandbox.cache_dir = cache_dir.map(Into::into);
+        let recorder = Recorder::default();
+        let built = world.build_watched(text_of, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(built.new_layers, 0, "a cache is in no layer");
+        recorder.output().into_iter().filter(|l| l == "ran").count()
+    };
+    // With and without a user namespace it is the same cache.
+    let kept = Some(caches.path());
+    assert_eq!([run(true, kept), run(false, kept), run(true, kept)], [0, 1, 2]);
+    assert_eq!([run(true, None), run(true, None)], [0, 0], "builds share nothing unless they are told to");
+}
+
+struct Tell(std::sync::Mutex<Sender<String>>);
+
+impl Progress for Tell {
+    fn event(&self, event: ProgressEvent) {
+        if let ProgressEvent::OutputLine { line, .. } = event {
+            let _ = self.0.lock().expect("lock").send(line);
+        }
+    }
+}
+
+/// Lets the holder of the only cache below a directory go on, once it is heard that another build waits for it.
+struct LetGo(std::path::PathBuf, Recorder);
+
+impl Progress for LetGo {
+    fn event(&self, event: ProgressEvent) {
+        if matches!(&event, ProgressEvent::Note { text } if text.contains("in use by another build")) {
+            let slot = fs::read_dir(&self.0).expect("list").flatten().next().expect("the cache");
+            fs::write(slot.path().join("fs/go"), "").expect("write");
+        }
+        self.1.event(event);
+    }
+}
+
+fn locked_cache() {
+    let caches = tempfile::tempdir().expect("tempdir");
+    let (first, second) = (World::new(), World::new());
+    let options = || {
+        let mut options = Options::default();
+        options.sandbox.cache_dir = Some(caches.path().into());
+        options
+    };
+    let (tell, told) = channel();
+    let waiting = LetGo(caches.path().into(), Recorder::default());
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| {
+            let text = "FROM BASE\nRUN --mount=type=cache,target=/c,sharing=locked echo started; while ! test -e /c/go; do sleep 0.1; done; echo first >> /c/log\n";
+            first.build_at(&first.dir.path().join("work"), text, &options(), &Tell(tell.into()))
+        });
+        assert_eq!(told.recv().expect("a line"), "started");
+        let text = "FROM BASE\nRUN --mount=type=cache,target=/c,sharing=locked cat /c/log\n";
+        second.build_at(&second.dir.path().join("work"), text, &options(), &waiting).expect("second");
+        holder.join().expect("thread").expect("first");
+    });
+    assert_eq!(waiting.1.output(), ["first"]);
+}
+
+/// The configuration names the runtime; what comes out is the same.
+fn runc() {
+    if std::process::Command::new("runc").arg("--version").output().is_err() {
+        println!("skipped: there is no runc here");
+        return;
+    }
+    let digest = |runtime: &str, user_namespace: bool| {
+        let world = World::new();
+        world.write("src/file", "x");
+        let mut options = Options { user_namespace, ..Options::default() };
+        options.sandbox = SandboxOptions::new(runtime);
+        let built = world
+            .build_with(
+                "FROM BASE\nCOPY --chown=app src /srv\nUSER app\nRUN id -u > /tmp/id && touch /srv/new\nUSER root\n\
+                 RUN --mount=type=bind,source=src,target=/in,rw --mount=type=cache,target=/c echo x > /in/y && mv /home /h && cat /tmp/id > /id\n",
+                &options,
+            )
+            .unwrap_or_else(|e| panic!("{runtime}: {e}"));
+        assert_eq!(text(&built, "/id"), "1000\n");
+        assert!(!paths(&built, 1).is_empty());
+        let err = world.build_with("FROM BASE\nRUN exit 7\n", &options).expect_err("fails");
+        assert_eq!(err.exit_code(), Some(7));
+        built.image.manifest_digest.to_string()
+    };
+    let crun = digest("crun", true);
+    assert_eq!(digest("runc", true), crun);
+    assert_eq!(digest("runc", false), crun);
+}
