@@ -47,13 +47,6 @@ CASES = [
         (ALTERED, "/usr/bin/sed (sed-4"),
         files={"all.tar": archive(("usr/bin/sed", ELF, 0o755))},
     ),
-    # The archive's link leads to a directory of the image, and its next member through it.
-    Case(
-        "file_replaced_through_a_link_in_an_archive",
-        ("ADD all.tar /srv/",),
-        (ALTERED, "/usr/bin/sed (sed-4"),
-        files={"all.tar": archive(("tools", "/usr/bin"), ("tools/sed", ELF, 0o755))},
-    ),
     Case(
         "file_replaced_through_a_hard_link",
         ("RUN ln /usr/bin/sed /tmp/innocent && echo more >> /tmp/innocent && rm /tmp/innocent",),

@@ -32,6 +32,13 @@ CASES = [
         ("1 programs in the commit that cannot be reviewed: /srv/usr/bin/sed (ADD all.tar",),
         files={"all.tar": archive(("../../../../../../../../usr/bin/sed", ELF, 0o755))},
     ),
+    # Nor do its links: the root is the directory it is unpacked in.
+    Case(
+        "archive_with_a_link_that_leads_out",
+        ("ADD all.tar /srv/",),
+        ("1 programs in the commit that cannot be reviewed: /srv/usr/bin/sed (ADD all.tar",),
+        files={"all.tar": archive(("tools", "/usr/bin"), ("tools/sed", ELF, 0o755))},
+    ),
     Case(
         "attribute_of_an_rpm_s_file_added",
         (python('import os; os.setxattr("/usr/bin/sed", "user.note", b"x")'),),

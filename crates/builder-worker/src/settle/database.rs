@@ -8,7 +8,7 @@ use std::path::Path;
 
 use rusqlite::limits::Limit;
 use rusqlite::{Connection, OpenFlags};
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 
 use super::package_times;
 use super::places::{Content, Place};
@@ -61,10 +61,17 @@ pub(super) fn settle(dir: &OwnedFd, place: &Place, epoch: i64, scratch: &Path) -
     }
     for name in [&log, &shared] {
         if plain_file(dir, name)?.is_some() {
-            rustix::fs::unlinkat(dir, name, AtFlags::empty())?;
+            white_out(dir, name)?;
         }
     }
     Ok(())
+}
+
+/// Removes a file of this layer and hides one of that name in the layers below. The log of an earlier state that came to
+/// light again would be replayed over this one. Where there is nothing to hide, packing leaves the whiteout out.
+fn white_out(dir: &OwnedFd, name: &str) -> io::Result<()> {
+    rustix::fs::unlinkat(dir, name, AtFlags::empty())?;
+    Ok(rustix::fs::mknodat(dir, name, FileType::CharacterDevice, Mode::empty(), 0)?)
 }
 
 fn open(dir: &OwnedFd, name: &str, flags: OFlags) -> io::Result<File> {
