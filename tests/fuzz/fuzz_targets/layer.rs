@@ -14,19 +14,12 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use build_model::Digest;
-use image_layers::{
-    Compression, Descriptor, PackOptions, Store, UnpackLimits, UnpackedLayer, decoder, media_types, pack_layer,
-};
+use image_layers::{Compression, Descriptor, PackOptions, Store, UnpackLimits, UnpackedLayer, decoder, media_types, pack_layer};
 use libfuzzer_sys::fuzz_target;
 use sha2::{Digest as _, Sha256};
 
-const LIMITS: UnpackLimits = UnpackLimits {
-    uncompressed_bytes: 4 << 20,
-    file_bytes: 1 << 20,
-    entries: 2000,
-    path_bytes: 4095,
-    extension_bytes: 64 << 10,
-};
+const LIMITS: UnpackLimits =
+    UnpackLimits { uncompressed_bytes: 4 << 20, file_bytes: 1 << 20, entries: 2000, path_bytes: 4095, extension_bytes: 64 << 10 };
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((first, rest)) = bytes.split_first() else { return };
@@ -167,5 +160,8 @@ fn listing(root: &Path) -> Listing {
 
 /// Packing leaves out fractions of seconds, and directories' link counts differ between file systems.
 fn without_times(listing: Listing) -> Listing {
-    listing.into_iter().map(|(path, (mode, uid, gid, what, _, _, content))| (path, (mode, uid, gid, what, 0, 0, content))).collect()
+    listing
+        .into_iter()
+        .map(|(path, (mode, uid, gid, what, _, _, content))| (path, (mode, uid, gid, what, 0, 0, content)))
+        .collect()
 }
