@@ -31,7 +31,7 @@ WORKERS = {
         f"worker-{arch}",
         f"builder-{arch}",
         (("max_jobs", 1), ("poll_seconds", 0.5), ("arch", arch)),
-        policy="[policy]\n",  # the demo's wants its own keys and tags
+        policy="# the strict defaults; the demo wants its own keys and tags\n",
     )
     for arch in ARCHES
 }
