@@ -17,9 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, getsid, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, pidfd_open, pidfd_send_signal, waitid};
 use tempfile::TempDir;
 
 use super::cgroup::{CgroupEvents, PREFIX};
@@ -327,13 +325,14 @@ fn reap(child: &OwnedFd) -> Result<Option<i32>, SandboxError> {
 /// that is neither ours nor led by themselves. Every child that something else here waits for is in our session, or is a
 /// container's first process and leads one.
 fn reap_helpers() {
-    let own = getsid(None).map(|sid| sid.as_raw_nonzero().get()).ok();
+    let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // In a PID namespace whose first process is of a session outside this is 0, here as for our children.
+    let own = state_and_session(&stat("self")).map(|(_, session)| session);
     for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
             let is_helper = |session| session != pid && Some(session) != own;
-            if dead_in_session(&stat).is_some_and(is_helper)
+            if state_and_session(&stat(&pid.to_string())).is_some_and(|(state, session)| state == "Z" && is_helper(session))
                 && let Some(pid) = Pid::from_raw(pid)
             {
                 let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
@@ -342,14 +341,11 @@ fn reap_helpers() {
     }
 }
 
-/// The session of a dead process, from proc_pid_stat(5); its name may hold blanks and parentheses.
-fn dead_in_session(stat: &str) -> Option<i32> {
+/// State and session of a process, from proc_pid_stat(5); its name may hold blanks and parentheses.
+fn state_and_session(stat: &str) -> Option<(&str, i32)> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace();
-    if fields.next() != Some("Z") {
-        return None;
-    }
-    fields.nth(2)?.parse().ok()
+    Some((fields.next()?, fields.nth(2)?.parse().ok()?))
 }
 
 /// Kills the processes of a container that is no child of ours, waits for their end and removes its cgroup and state.
@@ -427,10 +423,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_session_of_a_dead_process_is_found_behind_any_name() {
-        assert_eq!(dead_in_session("22346 (crun) Z 22291 22345 22344 0 -1"), Some(22344));
-        assert_eq!(dead_in_session("1 (a) Z 1 2) Z 3 4 5 6"), Some(5));
-        assert_eq!(dead_in_session("1 (sleep) S 3 4 5 6"), None);
-        assert_eq!(dead_in_session(""), None);
+    fn the_session_of_a_process_is_found_behind_any_name() {
+        assert_eq!(state_and_session("22346 (crun) Z 22291 22345 22344 0 -1"), Some(("Z", 22344)));
+        assert_eq!(state_and_session("1 (a) Z 1 2) S 3 4 0 6"), Some(("S", 0)));
+        assert_eq!(state_and_session(""), None);
     }
 }
