@@ -3,7 +3,7 @@
 //! It decides everything once (`PinnedBuild`), has every architecture built by a `createContainer` task on a host of that
 //! architecture, and makes one Koji build of the results. While they are built nothing of it runs: its process ends with
 //! [`Handled::Waiting`] and is started again when the hub says that a subtask has ended. A build for the coordinator's own
-//! architecture alone needs nobody else and is done here (docs/adr/0008-coordinator-and-arch-tasks.md).
+//! architecture alone needs nobody else and is done here (docs/adr/0013-coordinator-and-arch-tasks.md).
 //!
 //! Steps take what the steps before returned, so the order is checked by the compiler. Nothing is undone here: what a
 //! failed build leaves at the hub is in the journal and is given back by `worker/settle.rs`.
