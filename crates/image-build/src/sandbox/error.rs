@@ -98,6 +98,9 @@ pub enum SandboxError {
     /// Waiting for the container failed.
     #[error("cannot wait for the container")]
     Wait(#[source] io::Error),
+    /// Somebody else waited for the container.
+    #[error("the exit code of the container was lost")]
+    ExitCodeLost,
     /// The runtime ended well and left no container.
     #[error("the OCI runtime {runtime} did not say which process it started")]
     NoProcess {
@@ -130,7 +133,7 @@ impl Diagnose for SandboxError {
             SandboxError::RuntimeMissing { .. } => "sandbox-runtime-missing",
             SandboxError::Runtime { .. } | SandboxError::NoProcess { .. } => "sandbox-runtime",
             SandboxError::NotRemoved { .. } => "sandbox-container-stuck",
-            SandboxError::Wait(_) => "sandbox-wait",
+            SandboxError::Wait(_) | SandboxError::ExitCodeLost => "sandbox-wait",
         }
     }
     fn hint(&self) -> Option<String> {

@@ -17,7 +17,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, pidfd_open, pidfd_send_signal, waitid};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, getpid, pidfd_open, pidfd_send_signal, waitid,
+};
 use tempfile::TempDir;
 
 use super::cgroup::{CgroupEvents, PREFIX};
@@ -180,7 +182,8 @@ impl Runtime<'_> {
         let told = status.code().unwrap_or(255);
         // Else a child of ours from here on, so that the number cannot become another process's.
         let init = match pidfd_open(pid, PidfdFlags::empty()) {
-            Err(Errno::SRCH) => return Ok((Woken::Ended, told)),
+            Err(Errno::SRCH) if told != 0 => return Ok((Woken::Ended, told)),
+            Err(Errno::SRCH) => return Err(SandboxError::ExitCodeLost),
             other => other.map_err(|e| SandboxError::Wait(e.into()))?,
         };
         let deadline = container.limits.run_seconds.map(|seconds| (seconds, begun + Duration::from_secs(seconds)));
@@ -192,7 +195,8 @@ impl Runtime<'_> {
                 Err(error) => return Err(SandboxError::Wait(error.into())),
             }
         }
-        let code = reap(&init)?.unwrap_or(told);
+        // A runtime that waited for it itself and says nothing bad about it must not make a failure a success.
+        let code = reap(&init, pid)?.or((told != 0).then_some(told)).ok_or(SandboxError::ExitCodeLost)?;
         // One that was quicker than the watch.
         if let (Ok(Woken::Ended), Some(disk)) = (&woken, disk.as_mut())
             && disk.is_exceeded(None)
@@ -306,18 +310,36 @@ fn wait(
     }
 }
 
-/// Waits for a child that has ended or was killed; its exit code, 128 + n after signal n. `None` when it is no child.
-fn reap(child: &OwnedFd) -> Result<Option<i32>, SandboxError> {
+/// Waits for a container's first process, which has ended or was killed; its exit code, 128 + n after signal n. `None`
+/// when somebody else waited for it.
+///
+/// crun's own child may be its parent for a moment longer than crun lives: only then is it ours.
+fn reap(init: &OwnedFd, pid: Pid) -> Result<Option<i32>, SandboxError> {
+    let begun = Instant::now();
     loop {
-        match waitid(WaitId::PidFd(child.as_fd()), WaitIdOptions::EXITED) {
+        match waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED) {
             Ok(Some(status)) => {
                 let signalled = status.terminating_signal().map(|signal| 128 + signal);
                 return Ok(Some(status.exit_status().or(signalled).unwrap_or(255)));
             }
             Ok(None) | Err(Errno::INTR) => {}
-            Err(Errno::CHILD) => return Ok(None),
+            Err(Errno::CHILD) if begun.elapsed() < KILL_TIME => match Stat::of(&pid.as_raw_nonzero().to_string()) {
+                None => return Ok(None),
+                Some(stat) => wait_for_end(stat.parent)?,
+            },
             Err(error) => return Err(SandboxError::Wait(error.into())),
         }
+    }
+}
+
+/// Waits for the end of a process that may be anybody's; for a while.
+fn wait_for_end(pid: i32) -> Result<(), SandboxError> {
+    let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != getpid()) else { return Ok(()) };
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
+    match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&second)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(SandboxError::Wait(error.into())),
     }
 }
 
@@ -325,14 +347,13 @@ fn reap(child: &OwnedFd) -> Result<Option<i32>, SandboxError> {
 /// that is neither ours nor led by themselves. Every child that something else here waits for is in our session, or is a
 /// container's first process and leads one.
 fn reap_helpers() {
-    let stat = |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     // In a PID namespace whose first process is of a session outside this is 0, here as for our children.
-    let own = state_and_session(&stat("self")).map(|(_, session)| session);
+    let own = Stat::of("self").map(|stat| stat.session);
     for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
         let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
         for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
             let is_helper = |session| session != pid && Some(session) != own;
-            if state_and_session(&stat(&pid.to_string())).is_some_and(|(state, session)| state == "Z" && is_helper(session))
+            if Stat::of(&pid.to_string()).is_some_and(|stat| stat.is_dead && is_helper(stat.session))
                 && let Some(pid) = Pid::from_raw(pid)
             {
                 let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
@@ -341,11 +362,27 @@ fn reap_helpers() {
     }
 }
 
-/// State and session of a process, from proc_pid_stat(5); its name may hold blanks and parentheses.
-fn state_and_session(stat: &str) -> Option<(&str, i32)> {
-    let (_, fields) = stat.rsplit_once(')')?;
-    let mut fields = fields.split_ascii_whitespace();
-    Some((fields.next()?, fields.nth(2)?.parse().ok()?))
+/// What proc_pid_stat(5) says of a process.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    /// It has ended and nobody has waited for it.
+    is_dead: bool,
+    parent: i32,
+    session: i32,
+}
+
+impl Stat {
+    fn of(pid: &str) -> Option<Self> {
+        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    /// The name in it may hold blanks and parentheses.
+    fn parse(text: &str) -> Option<Self> {
+        let (_, fields) = text.rsplit_once(')')?;
+        let mut fields = fields.split_ascii_whitespace();
+        let (state, parent, session) = (fields.next()?, fields.next()?, fields.nth(1)?);
+        Some(Self { is_dead: state == "Z", parent: parent.parse().ok()?, session: session.parse().ok()? })
+    }
 }
 
 /// Kills the processes of a container that is no child of ours, waits for their end and removes its cgroup and state.
@@ -423,9 +460,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_session_of_a_process_is_found_behind_any_name() {
-        assert_eq!(state_and_session("22346 (crun) Z 22291 22345 22344 0 -1"), Some(("Z", 22344)));
-        assert_eq!(state_and_session("1 (a) Z 1 2) S 3 4 0 6"), Some(("S", 0)));
-        assert_eq!(state_and_session(""), None);
+    fn a_process_is_told_of_behind_any_name() {
+        let stat = |is_dead, parent, session| Some(Stat { is_dead, parent, session });
+        assert_eq!(Stat::parse("22346 (crun) Z 22291 22345 22344 0 -1"), stat(true, 22291, 22344));
+        assert_eq!(Stat::parse("1 (a) Z 1 2) S 3 4 0 6"), stat(false, 3, 0));
+        assert_eq!(Stat::parse(""), None);
     }
 }

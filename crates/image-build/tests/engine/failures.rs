@@ -14,6 +14,7 @@ use crate::world::{Options, Recorder, World};
 
 pub const TESTS: &[crate::Test] = &[
     ("failures::a_failing_run_names_line_and_exit_code", exit_code),
+    ("failures::quick_commands_keep_their_exit_codes", quick),
     ("failures::missing_programs_are_told_apart", programs),
     ("failures::a_cancelled_build_leaves_nothing", cancelled),
     ("failures::a_run_that_takes_too_long_is_stopped", timed_out),
@@ -33,6 +34,15 @@ fn exit_code() {
     assert!(message.contains("\n    before") && message.contains("\n    to-stderr"), "{message}");
     let err = world.build_with("FROM BASE\nRUN sh -c 'kill -9 $$'; exit $?\n", &Options::default()).expect_err("a signal");
     assert!(err.to_string().contains("killed by signal 9"), "{err}");
+}
+
+/// A command may be over before its runtime is, and then is not a child of the build yet.
+fn quick() {
+    let world = World::new();
+    for _ in 0..30 {
+        let err = world.build_with("FROM BASE\nRUN [\"false\"]\n", &Options::default()).expect_err("it fails");
+        assert_eq!((err.exit_code(), err.kind()), (Some(1), "run-failed"), "{err}");
+    }
 }
 
 fn programs() {
