@@ -27,7 +27,7 @@ pub(super) fn offences(claim: &Claim, row: Option<&TaskRow>, methods: &[String])
     let mut found: Vec<Offence> =
         wrong(claim, row, methods).map(|text| Offence::new(Check::Task, text, HINT)).into_iter().collect();
     // An image of source packages holds them as files; its own rpmdb may be absent.
-    if !row.is_some_and(|row| row.method == SOURCE_METHOD) {
+    if row.is_none_or(|row| row.method != SOURCE_METHOD) {
         for file in &claim.bare_images {
             let text = format!("{file} is an image that lists no RPM");
             found.push(Offence::new(Check::Components, text, "every image is imported with the list of its RPMs"));
