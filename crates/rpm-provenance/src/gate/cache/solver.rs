@@ -1,9 +1,9 @@
 //! Caches of package managers (`.solv` files and the metadata they were made of), by a key of the caller's: what the
 //! programs of one base image made of one state of the repositories (docs/adr/0007-solver-caches.md).
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
@@ -56,6 +56,8 @@ fn take_plain(from: &Path, to: &Path, depth: usize, left: &mut usize) -> io::Res
         let (meta, target) = (entry.metadata()?, to.join(entry.file_name()));
         if meta.is_dir() && depth < MAX_DEPTH {
             fs::create_dir(&target)?;
+            // Whatever the umask of this process is: builds see these directories, and layers hold those they change.
+            fs::set_permissions(&target, Permissions::from_mode(0o755))?;
             take_plain(&entry.path(), &target, depth + 1, left)?;
         } else if meta.is_file() && meta.nlink() == 1 && meta.mode() & 0o7000 == 0 {
             *left = left.checked_sub(1).ok_or_else(|| io::Error::other(format!("more than {MAX_ENTRIES} files")))?;
