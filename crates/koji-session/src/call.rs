@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 use build_model::{Diagnose as _, FaultCode};
 
 use crate::decode::{DecodeLimits, Document, decode};
-use crate::http::{Answer, Post};
+use crate::http::{Answer, Post, blocking};
 use crate::{CodecError, Fault, HubError, Session, Value, encode_call, with_kwargs};
 
 /// Answers longer than this are decoded on a thread of their own.
@@ -21,7 +21,8 @@ const LONG_ANSWER: usize = 512 << 10;
 pub(crate) enum Route<'a> {
     Call,
     PasswordLogin,
-    CertificateLogin,
+    /// `<hub>/ssllogin`: by certificate or Kerberos ticket.
+    SslLogin,
     /// A raw upload; the block is sent in place of the document.
     Upload {
         query: &'a [(&'a str, String)],
@@ -152,9 +153,9 @@ impl Session {
                 post.timeout = retry.login_timeout;
                 http.post(&http.url, &post).await?
             }
-            Route::CertificateLogin => {
+            Route::SslLogin => {
                 post.timeout = retry.login_timeout;
-                http.post_login(&post).await?
+                http.post_login(&post, &self.inner.config.credentials).await?
             }
             Route::Upload { query, block } => {
                 post.content_type = "application/octet-stream";
@@ -175,18 +176,7 @@ impl Session {
 async fn read_answer(method: &str, answer: Answer) -> Result<Value, HubError> {
     let long = answer.body.len() > LONG_ANSWER;
     let read = move || decode(&answer.body, DecodeLimits::default());
-    let document = if long {
-        match tokio::task::spawn_blocking(read).await {
-            Ok(document) => document,
-            Err(ended) => match ended.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                // the runtime is shutting down: nobody is left to read the answer
-                Err(_) => std::future::pending().await,
-            },
-        }
-    } else {
-        read()
-    };
+    let document = if long { blocking(read).await } else { read() };
     match document {
         Ok(Document::Response(Ok(value))) => Ok(value),
         Ok(Document::Response(Err(fault))) => {

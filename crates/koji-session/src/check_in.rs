@@ -1,5 +1,5 @@
 //! A builder host's regular check-in as one request: what kojid asks in four (koji/daemon.py updateTasks, readyForTask,
-//! getNextTask), in the same order, as one `multiCall`.
+//! getNextTask), as one `multiCall`.
 //!
 //! Hubs differ in it, and it is found out by asking: `host.updateHost` takes data for the scheduler since 1.34.1, before that
 //! `host.setHostData` does (1.34.0), and before that the hub has no scheduler and hosts choose tasks themselves out of
@@ -9,7 +9,9 @@ use build_model::{FaultCode, TaskId};
 
 use crate::answer::Row;
 use crate::host::{assigned_tasks, held_tasks};
-use crate::{AssignedTask, Fault, HeldTask, HubError, Session, Value};
+use crate::{AssignedTask, Fault, HeldTask, HostInfo, HubError, Session, Value};
+
+const GET_HOST: &str = "host.getHost";
 
 /// What a host says about itself.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +43,8 @@ pub enum Dispatch {
 pub struct CheckIn {
     /// Open tasks of this host.
     pub held: Vec<HeldTask>,
+    /// This host as the hub knows it, the report applied.
+    pub host: HostInfo,
     /// Tasks to take; asked for only by a host that is ready.
     pub offered: Offered,
 }
@@ -103,18 +107,21 @@ impl Session {
         if dispatch == Dispatch::SchedulerWithoutData {
             calls.push(("host.setHostData".to_owned(), vec![report.data()]));
         }
+        calls.push((GET_HOST.to_owned(), vec![]));
         let offer = if dispatch == Dispatch::HostsChoose { "host.getLoadData" } else { "host.getTasks" };
         if report.ready {
             calls.push((offer.to_owned(), vec![]));
         }
+        let place = calls.iter().position(|(method, _)| method == GET_HOST).unwrap_or_default();
         let answers = self.multicall(calls).await?.into_iter().collect::<Result<Vec<Value>, Fault>>().map_err(HubError::Fault)?;
+        let host = HostInfo::read(&Row::new(GET_HOST, answers.get(place).unwrap_or(&Value::Nil)))?;
         let held = answers.first().map(held_tasks).transpose()?.unwrap_or_default();
         let offered = match answers.last().filter(|_| report.ready) {
             None => Offered::Assigned(Vec::new()),
             Some(answer) if dispatch == Dispatch::HostsChoose => Offered::Choice(load_data(answer)?),
             Some(answer) => Offered::Assigned(assigned_tasks("host.getTasks", answer)?),
         };
-        Ok(CheckIn { held, offered })
+        Ok(CheckIn { held, host, offered })
     }
 }
 

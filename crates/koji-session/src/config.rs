@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::KerberosIdentity;
+
 /// How a session proves who it is.
 #[derive(Clone)]
 pub enum Credentials {
@@ -20,6 +22,8 @@ pub enum Credentials {
         /// The password. Never shown by `Debug`.
         password: String,
     },
+    /// A Kerberos ticket (`sslLogin`, too).
+    Kerberos(KerberosIdentity),
     /// No login: queries only.
     Anonymous,
 }
@@ -29,6 +33,7 @@ impl std::fmt::Debug for Credentials {
         match self {
             Credentials::Certificate { pem, ca } => f.debug_struct("Certificate").field("pem", pem).field("ca", ca).finish(),
             Credentials::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Credentials::Kerberos(identity) => f.debug_tuple("Kerberos").field(identity).finish(),
             Credentials::Anonymous => f.write_str("Anonymous"),
         }
     }

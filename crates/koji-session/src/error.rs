@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use build_model::{Blame, Diagnose, FaultCode};
 
-use crate::CodecError;
+use crate::{CodecError, KerberosError};
 
 /// The hub ran the call and refused it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -153,6 +153,15 @@ pub enum HubError {
         /// What is wrong with it.
         problem: String,
     },
+    /// There is no Kerberos ticket to log in with.
+    #[error("cannot log in to {url} by Kerberos")]
+    Kerberos {
+        /// The hub.
+        url: String,
+        /// Why.
+        #[source]
+        source: KerberosError,
+    },
     /// The hub's URL cannot be used.
     #[error("the hub URL `{url}` is not usable: {problem}")]
     Url {
@@ -212,6 +221,7 @@ impl Diagnose for HubError {
             | HubError::Tls { .. }
             | HubError::Io { .. }
             | HubError::Credentials { .. }
+            | HubError::Kerberos { .. }
             | HubError::Url { .. } => Blame::Site,
         }
     }
@@ -227,6 +237,7 @@ impl Diagnose for HubError {
             HubError::Answer { .. } => "hub-answer-unexpected",
             HubError::Io { .. } => "hub-local-file",
             HubError::Credentials { .. } => "hub-credentials",
+            HubError::Kerberos { .. } => "hub-kerberos",
             HubError::Url { .. } => "hub-url",
             HubError::Upload { .. } => "hub-upload-corrupt",
         }
@@ -237,6 +248,11 @@ impl Diagnose for HubError {
             HubError::Fault(fault) => fault.hint(),
             HubError::Tls { .. } => Some(
                 "check that the configured CA signed the hub's certificate and that the client certificate is still valid"
+                    .to_owned(),
+            ),
+            HubError::Kerberos { source, .. } => Some(source.hint()),
+            HubError::Status { status: 401, .. } => Some(
+                "the hub's httpd refused the login: it wants a Kerberos ticket, or did not accept the one it got; its error log says why"
                     .to_owned(),
             ),
             HubError::Status { status: 300..=399, .. } => {

@@ -76,6 +76,22 @@ pub struct Subtask {
     pub priority: Option<i64>,
 }
 
+impl HostInfo {
+    pub(crate) fn read(row: &Row<'_>) -> Result<Self, HubError> {
+        let arches = row.opt_string("arches")?.unwrap_or_default();
+        Ok(Self {
+            id: row.int("id")?,
+            user_id: row.int("user_id")?,
+            name: row.string("name")?,
+            arches: arches.split_whitespace().filter_map(|a| Arch::canonical(a).ok()).collect(),
+            task_load: row.opt_float("task_load")?.unwrap_or_default(),
+            capacity: row.opt_float("capacity")?.unwrap_or_default(),
+            ready: row.flag("ready")?,
+            enabled: row.flag("enabled")?,
+        })
+    }
+}
+
 const SUBTASK: &str = "host.subtask";
 
 impl Subtask {
@@ -112,18 +128,7 @@ impl Session {
     /// As [`Session::call`], or when the answer lacks a documented member.
     pub async fn get_host(&self) -> Result<HostInfo, HubError> {
         let answer = self.call("host.getHost", vec![]).await?;
-        let row = Row::new("host.getHost", &answer);
-        let arches = row.opt_string("arches")?.unwrap_or_default();
-        Ok(HostInfo {
-            id: row.int("id")?,
-            user_id: row.int("user_id")?,
-            name: row.string("name")?,
-            arches: arches.split_whitespace().filter_map(|a| Arch::canonical(a).ok()).collect(),
-            task_load: row.opt_float("task_load")?.unwrap_or_default(),
-            capacity: row.opt_float("capacity")?.unwrap_or_default(),
-            ready: row.flag("ready")?,
-            enabled: row.flag("enabled")?,
-        })
+        HostInfo::read(&Row::new("host.getHost", &answer))
     }
 
     /// Checks in: current load, whether more work is welcome, what this host can do. To be called at least every

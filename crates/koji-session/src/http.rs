@@ -7,9 +7,12 @@ use std::error::Error as _;
 use std::path::Path;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use url::Url;
 
+use crate::kerberos::{Handshake, KerberosError, KerberosIdentity};
 use crate::private_key::split_pem;
 use crate::{Credentials, HubConfig, HubError};
 
@@ -42,6 +45,8 @@ pub(crate) struct Answer {
     pub body: Vec<u8>,
     /// The `Koji-Version` header, on hubs since 1.35.
     pub hub_version: Option<String>,
+    /// The token of a `WWW-Authenticate: Negotiate` header: the end of a Kerberos handshake.
+    negotiate: Option<String>,
 }
 
 impl HubHttp {
@@ -61,8 +66,8 @@ impl HubHttp {
         let login_url = Url::parse(&format!("{url}/ssllogin")).map_err(|_| bad("it is no URL"))?;
         let client = build_client(config, false)?;
         let login_client = match &config.credentials {
-            Credentials::Certificate { .. } if url.scheme() != "https" => {
-                return Err(bad("logging in with a certificate needs https"));
+            Credentials::Certificate { .. } | Credentials::Kerberos(_) if url.scheme() != "https" => {
+                return Err(bad("logging in with a certificate or a Kerberos ticket needs https"));
             }
             Credentials::Certificate { .. } => Some(build_client(config, true)?),
             _ => None,
@@ -75,13 +80,46 @@ impl HubHttp {
         send(&self.client, url, post).await
     }
 
-    /// Sends `sslLogin`. Where the hub has no TLS 1.2 any more, it is tried with whatever the hub offers.
-    pub async fn post_login(&self, post: &Post<'_>) -> Result<Answer, HubError> {
+    /// Sends `sslLogin`, with what the credentials take. Where a hub has no TLS 1.2 any more, a certificate is tried with
+    /// whatever the hub offers.
+    pub async fn post_login(&self, post: &Post<'_>, credentials: &Credentials) -> Result<Answer, HubError> {
+        if let Credentials::Kerberos(identity) = credentials {
+            return self.post_kerberos(post, identity).await;
+        }
         let Some(login_client) = &self.login_client else { return self.post(&self.login_url, post).await };
         match send(login_client, &self.login_url, post).await {
             Err(HubError::Tls { .. }) => send(&self.client, &self.login_url, post).await,
             other => other,
         }
+    }
+
+    /// One request with a fresh ticket; the hub's answer to it is checked, where there is one.
+    async fn post_kerberos(&self, post: &Post<'_>, identity: &KerberosIdentity) -> Result<Answer, HubError> {
+        let failed = |source| HubError::Kerberos { url: self.login_url.to_string(), source };
+        let (identity, host) = (identity.clone(), self.login_url.host_str().unwrap_or_default().to_owned());
+        // Asks the KDC, which may take its time.
+        let (handshake, token) = blocking(move || Handshake::begin(&identity, &host)).await.map_err(failed)?;
+        let mut headers = post.headers.to_vec();
+        headers.push(("Authorization", format!("Negotiate {}", BASE64.encode(token))));
+        let answer = send(&self.client, &self.login_url, &Post { headers: &headers, ..*post }).await?;
+        if let Some(token) = &answer.negotiate {
+            let unreadable = |e: base64::DecodeError| failed(KerberosError::Hub { problem: e.to_string() });
+            let token = BASE64.decode(token).map_err(unreadable)?;
+            blocking(move || handshake.finish(&token)).await.map_err(failed)?;
+        }
+        Ok(answer)
+    }
+}
+
+/// Runs what waits for others on a thread of its own.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(ended) => match ended.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // the runtime is shutting down: nobody is left to go on
+            Err(_) => std::future::pending().await,
+        },
     }
 }
 
@@ -110,6 +148,10 @@ async fn send(client: &Client, url: &Url, post: &Post<'_>) -> Result<Answer, Hub
     let mut response = request.send().await.map_err(failed)?;
     let status = response.status().as_u16();
     let hub_version = response.headers().get("Koji-Version").and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let negotiate = response.headers().get_all("WWW-Authenticate").iter().find_map(|v| {
+        let (scheme, token) = v.to_str().ok()?.split_once(' ')?;
+        (scheme.eq_ignore_ascii_case("Negotiate")).then(|| token.trim().to_owned())
+    });
     let limit = if status == 200 { MAX_ANSWER } else { EXCERPT };
     let mut body = Vec::new();
     while body.len() <= limit {
@@ -125,7 +167,7 @@ async fn send(client: &Client, url: &Url, post: &Post<'_>) -> Result<Answer, Hub
         let body = crate::fault_text(&String::from_utf8_lossy(&body)).trim().replace('\n', " ");
         return Err(HubError::Status { method: post.method.to_owned(), url: shown(), status, body });
     }
-    Ok(Answer { body, hub_version })
+    Ok(Answer { body, hub_version, negotiate })
 }
 
 /// Whether the handshake was refused for what it said, not because the line broke: decided by the error's types.

@@ -18,6 +18,7 @@ mod error;
 mod host;
 mod http;
 mod json;
+mod kerberos;
 mod multicall;
 mod policy;
 mod private_key;
@@ -40,6 +41,7 @@ pub use decode::{CodecError, DecodeLimits, MethodCall, WireFault, decode_call, d
 pub use encode::{encode_call, encode_fault, encode_response, with_kwargs};
 pub use error::{Fault, HubError};
 pub use host::{AssignedTask, HeldTask, HostInfo, Subtask};
+pub use kerberos::{KerberosError, KerberosIdentity};
 pub use repo::{Repo, RepoRequest, RepoState, path_of_repo};
 pub use rpm::{KojiRpm, RpmSignature};
 pub use session::Session;

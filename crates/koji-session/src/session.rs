@@ -154,6 +154,14 @@ impl Session {
         }
     }
 
+    /// Ends a sub-session of this one whose process is gone (`logoutChild`): what it had on the way then comes to nothing.
+    ///
+    /// # Errors
+    /// As [`Session::call`]. A session that has ended already is none.
+    pub async fn logout_child(&self, child: i64) -> Result<(), HubError> {
+        self.call_unit("logoutChild", vec![Value::Int(child)], vec![]).await
+    }
+
     /// The session's number at the hub; `None` when not logged in.
     pub fn id(&self) -> Option<i64> {
         self.state().keys.as_ref().map(|keys| keys.id)
@@ -197,7 +205,7 @@ impl Session {
         self.accept_keys(method, &answer)
     }
 
-    /// Whether an expired session can be renewed: certificates and passwords can, nobody cannot.
+    /// Whether an expired session can be renewed: whoever has logged in can, nobody cannot.
     pub(crate) fn is_renewable(&self) -> bool {
         self.id().is_some() && !matches!(self.inner.config.credentials, Credentials::Anonymous)
     }
@@ -212,8 +220,8 @@ impl Session {
             Credentials::Password { user, password } => {
                 ("login", with_kwargs(vec![user.as_str().into(), password.as_str().into()], kwargs), Route::PasswordLogin)
             }
-            Credentials::Certificate { .. } | Credentials::Anonymous => {
-                ("sslLogin", with_kwargs(vec![], kwargs), Route::CertificateLogin)
+            Credentials::Certificate { .. } | Credentials::Kerberos(_) | Credentials::Anonymous => {
+                ("sslLogin", with_kwargs(vec![], kwargs), Route::SslLogin)
             }
         }
     }

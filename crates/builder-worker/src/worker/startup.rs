@@ -9,9 +9,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use build_model::TaskId;
-use koji_session::{BuildState, Credentials, HubConfig, RetryPolicy, Session};
+use koji_session::{BuildState, Credentials, HubConfig, KerberosIdentity, RetryPolicy, Session};
 
 use super::Journal;
+use super::drain::{lock_path, note_process};
 use super::settle::{cancel_lost, refund};
 use crate::config::Settings;
 
@@ -37,6 +38,11 @@ pub fn hub_config(settings: &Settings) -> anyhow::Result<HubConfig> {
             let password = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
             Credentials::Password { user: user.clone(), password: password.trim_end().to_owned() }
         }
+        _ if hub.keytab.is_some() || hub.ccache.is_some() => Credentials::Kerberos(KerberosIdentity {
+            principal: hub.principal.clone(),
+            keytab: hub.keytab.clone(),
+            ccache: hub.ccache.clone(),
+        }),
         _ => Credentials::Anonymous, // refused by Settings::load
     };
     Ok(HubConfig { url: hub.url.clone(), credentials, ca: hub.ca.clone(), retry: PATIENCE })
@@ -49,11 +55,15 @@ pub fn hub_config(settings: &Settings) -> anyhow::Result<HubConfig> {
 pub fn lock_state_dir(settings: &Settings) -> anyhow::Result<File> {
     let dir = &settings.worker.state_dir;
     std::fs::create_dir_all(settings.tasks_dir()).with_context(|| format!("cannot create {}", dir.display()))?;
-    let path = dir.join("worker.lock");
-    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let path = lock_path(dir);
+    // Not emptied before the lock is ours: another worker's process id may stand in it.
+    let mut options = File::options();
+    options.read(true).write(true).create(true).truncate(false);
+    let mut file = options.open(&path).with_context(|| format!("cannot create {}", path.display()))?;
     file.try_lock().with_context(|| {
         format!("another worker uses {}; every worker needs a state directory and a host of its own", dir.display())
     })?;
+    note_process(&mut file).with_context(|| format!("cannot write {}", path.display()))?;
     Ok(file)
 }
 

@@ -8,7 +8,7 @@ use koji_session::{Adler32, Value};
 
 use crate::fake_hub::{Reply, Request, hub};
 
-const MIB: usize = 1 << 20;
+const BLOCK: usize = 8 << 20;
 
 /// What the hub answers to a block that arrived whole.
 fn stored(block: &[u8]) -> Reply {
@@ -30,7 +30,7 @@ fn blocks(requests: &[Request]) -> Vec<(String, usize)> {
 #[tokio::test]
 async fn a_file_goes_up_in_verified_blocks() {
     let hub = hub(|request| stored(&request.body));
-    let bytes: Vec<u8> = (0..MIB * 2 + 3).map(|i| u8::try_from(i % 251).expect("a byte")).collect();
+    let bytes: Vec<u8> = (0..BLOCK * 2 + 3).map(|i| u8::try_from(i % 251).expect("a byte")).collect();
     let (_dir, path) = file(&bytes);
     let heard = Mutex::new(Vec::new());
     let session = hub.login().await;
@@ -40,14 +40,14 @@ async fn a_file_goes_up_in_verified_blocks() {
         .expect("uploaded");
     assert_eq!((sum.size, sum.adler32), (bytes.len() as u64, Adler32::of(&bytes).hex()));
     let requests = hub.requests();
-    assert_eq!(blocks(&requests), [("0".into(), MIB), (MIB.to_string(), MIB), ((2 * MIB).to_string(), 3)]);
+    assert_eq!(blocks(&requests), [("0".into(), BLOCK), (BLOCK.to_string(), BLOCK), ((2 * BLOCK).to_string(), 3)]);
     let whole = bytes.len() as u64;
-    assert_eq!(*heard.lock().expect("heard"), [(MIB as u64, whole), (2 * MIB as u64, whole), (whole, whole)]);
+    assert_eq!(*heard.lock().expect("heard"), [(BLOCK as u64, whole), (2 * BLOCK as u64, whole), (whole, whole)]);
     let first = &requests[1];
     for (name, value) in [("filename", "x86_64.log"), ("filepath", "tasks/1/1"), ("fileverify", "adler32"), ("overwrite", "1")] {
         assert_eq!(first.query[name], value);
     }
-    assert_eq!(first.header("content-length"), Some(MIB.to_string().as_str()));
+    assert_eq!(first.header("content-length"), Some(BLOCK.to_string().as_str()));
     assert_eq!((first.callnum(), requests[3].callnum()), (Some(0), Some(2)));
     assert_eq!(requests.len(), 4, "nothing was repeated, so the whole file is not read again");
 }
@@ -68,15 +68,15 @@ async fn a_block_whose_answer_was_lost_is_sent_again_and_the_file_compared() {
         ("rawUpload", _) => stored(&request.body),
         _ => {
             assert_eq!(request.kwarg("verify"), Some("adler32".into()));
-            let bytes = vec![7; MIB + 1];
+            let bytes = vec![7; BLOCK + 1];
             let size = i64::try_from(bytes.len()).expect("a size");
             Reply::Value(Value::from_pairs([("size", Value::Int(size)), ("hexdigest", Adler32::of(&bytes).hex().into())]))
         }
     });
-    let (_dir, path) = file(&vec![7; MIB + 1]);
+    let (_dir, path) = file(&vec![7; BLOCK + 1]);
     hub.login().await.upload_file(&path, "d", "x", &|_, _| ()).await.expect("uploaded");
     let requests = hub.requests();
-    assert_eq!(blocks(&requests), [("0".into(), MIB), (MIB.to_string(), 1), (MIB.to_string(), 1)]);
+    assert_eq!(blocks(&requests), [("0".into(), BLOCK), (BLOCK.to_string(), 1), (BLOCK.to_string(), 1)]);
     assert_eq!((requests[2].callnum(), requests[3].callnum()), (Some(1), Some(1)));
     assert_eq!(requests[4].method, "checkUpload");
 }
@@ -126,6 +126,6 @@ async fn a_log_grows_at_its_offset() {
     let session = hub.login().await;
     session.append_log("tasks/1/1", "build.log", 10, b"more\n").await.expect("written");
     session.append_log("tasks/1/1", "build.log", 15, b"").await.expect("nothing to write");
-    session.append_log("tasks/1/1", "build.log", 15, &vec![b'x'; MIB + 1]).await.expect("written");
-    assert_eq!(blocks(&hub.requests()), [("10".into(), 5), ("15".into(), MIB), ((15 + MIB).to_string(), 1)]);
+    session.append_log("tasks/1/1", "build.log", 15, &vec![b'x'; BLOCK + 1]).await.expect("written");
+    assert_eq!(blocks(&hub.requests()), [("10".into(), 5), ("15".into(), BLOCK), ((15 + BLOCK).to_string(), 1)]);
 }
