@@ -5,6 +5,7 @@
 
 mod build;
 mod check_config;
+mod drain;
 mod explain;
 mod hub_args;
 mod image_source;
@@ -20,11 +21,13 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use build_model::BoxedDiagnose;
 use clap::{Parser, Subcommand};
 
 use crate::config::Settings;
 use crate::task::chain;
+use crate::worker::Ending;
 
 /// Layered-image builds for Koji: a builder worker, and the same engine on the command line.
 #[derive(Parser)]
@@ -42,6 +45,8 @@ enum Command {
         #[arg(long, default_value = "/etc/containerbuild/worker.toml")]
         config: PathBuf,
     },
+    /// Let the worker on this machine finish what it builds and take nothing more; then it stops, or restarts.
+    Drain(drain::Args),
     /// Build an image from a directory with a Dockerfile, without a hub.
     Build(Box<build::Args>),
     /// Make the whole proof of an image again: RPMs, files and rules, against any Koji.
@@ -86,6 +91,7 @@ pub fn main() -> ExitCode {
             log_to_stderr("info");
             outcome(crate::task::run(&config, &dir))
         }
+        Command::Drain(args) => drain::main(&args),
         Command::Build(args) => {
             log_to_stderr("warn");
             build::main(&args)
@@ -113,7 +119,10 @@ fn worker(config: PathBuf) -> anyhow::Result<()> {
     let config = std::path::absolute(config)?;
     // Children are tied to the life of the thread that starts them (pdeathsig), so the loop stays on this one.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(crate::worker::run(settings, config))
+    match runtime.block_on(crate::worker::run(settings, config))? {
+        Ending::Stop => Ok(()),
+        Ending::Restart => Err(crate::worker::again()).context("cannot start this program again"),
+    }
 }
 
 fn outcome(result: anyhow::Result<()>) -> ExitCode {

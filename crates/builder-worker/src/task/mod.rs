@@ -17,12 +17,13 @@ mod ticket;
 
 pub use log::send_all;
 pub use outcome::{Failure, Outcome, chain};
+pub use pinned_build::CREATE_CONTAINER;
 pub use run::run;
 pub use steps::{config_texts, layer_source, now, today};
 pub use ticket::TaskTicket;
 
 /// The methods this builder handles; reported to the hub with every check-in.
-pub const METHODS: [&str; 2] = ["buildContainer", pinned_build::CREATE_CONTAINER];
+pub const METHODS: [&str; 2] = ["buildContainer", CREATE_CONTAINER];
 
 /// The weight of a task while it runs (koji-containerbuild's `_taskWeight`).
 pub const TASK_WEIGHT: f64 = 2.0;

@@ -31,6 +31,8 @@ pub struct Job {
     pub started: Instant,
     /// Why it is being killed, once it is.
     pub stopping: Option<Stop>,
+    /// Its sub-session at the hub.
+    pub session: Option<i64>,
     kill: Option<oneshot::Sender<()>>,
 }
 
@@ -53,7 +55,7 @@ impl Job {
     /// # Errors
     /// When the process cannot be started or does not take its ticket.
     pub async fn start(config: &Path, dir: PathBuf, ticket: &TaskTicket, ended: mpsc::Sender<Ended>) -> std::io::Result<Self> {
-        let program = std::env::current_exe()?;
+        let program = own_program()?;
         let mut command = Command::new("setpriv");
         command
             .args([
@@ -95,7 +97,7 @@ impl Job {
             // A closed channel means the worker is shutting down and no longer asks.
             let _ = ended.send(Ended { task, status }).await;
         });
-        Ok(Self { dir, started: Instant::now(), stopping: None, kill: Some(kill) })
+        Ok(Self { dir, started: Instant::now(), stopping: None, session: ticket.session.session_id(), kill: Some(kill) })
     }
 
     /// Kills the process and everything below it; its end arrives as usual. Repeating it does nothing.
@@ -105,4 +107,11 @@ impl Job {
             let _ = kill.send(()); // the watcher may have seen the end already
         }
     }
+}
+
+/// Where this program is. After a package update the kernel adds ` (deleted)` to its name; the new one is there without.
+fn own_program() -> std::io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let renamed = program.to_str().and_then(|path| path.strip_suffix(" (deleted)")).map(PathBuf::from);
+    Ok(renamed.filter(|path| path.exists()).unwrap_or(program))
 }

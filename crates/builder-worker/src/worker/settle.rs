@@ -34,7 +34,14 @@ pub enum Settled {
 /// When the hub cannot be reached: then nothing is removed, and the same call can be made again.
 pub async fn settle(session: &Session, job: &Job, ended: &Ended) -> Result<Settled, HubError> {
     let task = ended.task;
-    let outcome = match (job.stopping, Outcome::read(&job.dir)) {
+    let read = Outcome::read(&job.dir);
+    if let Some(child) = job.session.filter(|_| read.is_none()) {
+        // Killed or crashed: a call that is still on its way must not be carried out for it.
+        if let Err(error) = session.logout_child(child).await {
+            tracing::warn!(%task, %error, "cannot end the session of a task process that is gone");
+        }
+    }
+    let outcome = match (job.stopping, read) {
         (None | Some(Stop::TimedOut | Stop::Shutdown), Some(outcome)) => outcome, // it finished before the kill arrived
         (Some(Stop::Cancelled), _) => {
             abandon(session, task, &job.dir, Lost::Cancelled).await;

@@ -6,14 +6,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose};
+use build_model::{BoxedDiagnose, BuildContainerParams, BuildId};
 use content_generator::{
     ArchOutput, ContentGenerator, ImageIndex, ImageInfo, ImportInput, LogFile, OsbsBuild, ParentBuild, ParentImage,
 };
-use koji_session::TaskState;
 
 use super::import_files::output_file;
-use super::{Published, now};
+use super::{Published, now, still_ours};
 use crate::task::arch_result::ArchResult;
 use crate::task::pinned_build::PinnedBuild;
 use crate::task::run::{TaskContext, WorkFileError};
@@ -40,23 +39,6 @@ pub struct ImportRequest<'a> {
     pub upload_dir: &'a str,
 }
 
-/// The import was stopped on this side.
-#[derive(Debug, thiserror::Error)]
-#[error("task {task} is not this builder's any more ({state:?}); nothing was imported")]
-pub struct TaskGone {
-    task: build_model::TaskId,
-    state: Option<TaskState>,
-}
-
-impl Diagnose for TaskGone {
-    fn blame(&self) -> Blame {
-        Blame::Cancelled
-    }
-    fn kind(&self) -> &'static str {
-        "task-gone"
-    }
-}
-
 /// A directory below the hub's work directory that no other run of this task has used: the reservation's token is new, or
 /// the time is.
 pub fn upload_dir(context: &TaskContext<'_>, reserved: &Reserved) -> String {
@@ -67,7 +49,7 @@ pub fn upload_dir(context: &TaskContext<'_>, reserved: &Reserved) -> String {
 /// Uploads the files and imports the build.
 ///
 /// # Errors
-/// The disk's, the hub's, or [`TaskGone`].
+/// The disk's, the hub's, or `TaskGone`.
 pub async fn import_build(context: &TaskContext<'_>, request: &ImportRequest<'_>) -> Result<BuildId, BoxedDiagnose> {
     let dir = context.work_dir.join("import");
     std::fs::create_dir_all(&dir).map_err(|source| WorkFileError { path: dir.clone(), source })?;
@@ -95,10 +77,7 @@ pub async fn import_build(context: &TaskContext<'_>, request: &ImportRequest<'_>
         context.session.upload_file(path, request.upload_dir, name, &|_, _| {}).await?;
     }
     // CGImport itself is not tied to the task, so ask last thing before it.
-    let info = context.session.get_task_info(context.task, false).await?;
-    if info.as_ref().is_none_or(|i| i.state != TaskState::Open || i.host_id != Some(context.host)) {
-        return Err(TaskGone { task: context.task, state: info.map(|i| i.state) }.into());
-    }
+    still_ours(context).await?;
     let build = import_once(context, request).await?;
     context.log.step(&format!("imported {} as build {build}", request.reserved.nvr));
     Ok(build)

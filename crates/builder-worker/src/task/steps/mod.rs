@@ -24,6 +24,7 @@ mod repo_urls;
 mod reserve_build;
 mod resolve_target;
 mod site_labels;
+mod still_ours;
 mod tag_build;
 
 pub use account_files::{config_texts, layer_source};
@@ -48,4 +49,5 @@ pub use repo_urls::add_repo_urls;
 pub use reserve_build::{Claim, Held, held_reservation, reserve_build};
 pub use resolve_target::{ResolvedTarget, resolve_target};
 pub use site_labels::add_site_labels;
+pub use still_ours::still_ours;
 pub use tag_build::tag_build;

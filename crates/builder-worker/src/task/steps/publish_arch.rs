@@ -10,7 +10,7 @@ use image_layers::{Store, docker_archive};
 use registry::{IndexMember, PushEvent, Registry};
 
 use super::import_files::output_file;
-use super::{BuiltArch, Parents};
+use super::{BuiltArch, Parents, still_ours};
 use crate::task::arch_result::ArchResult;
 use crate::task::one_arch::Destination;
 use crate::task::pinned_build::PinnedBuild;
@@ -20,7 +20,7 @@ use crate::task::run::{TaskContext, WorkFileError};
 /// task's logs, which still grow.
 ///
 /// # Errors
-/// The registry's, the disk's, or the hub's.
+/// The registry's, the disk's, the hub's, or that the task is not this builder's any more.
 pub async fn publish_arch(
     context: &TaskContext<'_>,
     registry: &Registry,
@@ -30,6 +30,7 @@ pub async fn publish_arch(
     built: &BuiltArch,
     destination: &Destination<'_>,
 ) -> Result<ArchResult, BoxedDiagnose> {
+    still_ours(context).await?;
     let host = &context.settings.registry.push;
     let log = context.log.clone();
     let image = &built.built.image;

@@ -89,6 +89,9 @@ impl Diagnose for NameTaken {
                 format!("ask release engineering for `koji add-pkg --owner OWNER {tag} {package}`, or build with --scratch")
             }
             NameTaken::Blocked { .. } => "ask release engineering why it is blocked".into(),
+            NameTaken::Exists { state: BuildState::Building, .. } => {
+                "another task builds it now: raise the `release` label, or leave it out to get the next free one".into()
+            }
             NameTaken::Exists { .. } => "raise the `release` label, or leave it out to get the next free one".into(),
             NameTaken::TokenLost { .. } => "submit again; the name is free as soon as this task has ended".into(),
             NameTaken::Crowded { .. } => "submit again".into(),
@@ -168,8 +171,7 @@ pub async fn reserve_build(
             if build.state == BuildState::Complete && build.task_id == Some(context.task) {
                 return Ok(Claim::AlreadyImported(Box::new(build)));
             }
-            let reusable = matches!(build.state, BuildState::Failed | BuildState::Canceled);
-            if !reusable && labels.release.is_some() {
+            if !is_reusable(build.state) && labels.release.is_some() {
                 return Err(NameTaken::Exists { nvr, id: build.id, state: build.state }.into());
             }
         }
@@ -185,13 +187,20 @@ pub async fn reserve_build(
             // Somebody else took this release between the two calls, or the answer with the token was lost. With an
             // explicit release there is no other.
             Err(error) if is_taken(&error) => {
-                if let Some(own) = own_reservation(context, &nvr).await? {
-                    context.journal.add_lost(own)?;
-                    if labels.release.is_some() {
-                        return Err(NameTaken::TokenLost { nvr, id: own }.into());
+                let build = context.session.get_build(&nvr).await?;
+                let own = |b: &Build| b.state == BuildState::Building && b.task_id == Some(context.task);
+                match build {
+                    Some(build) if own(&build) => {
+                        context.journal.add_lost(build.id)?;
+                        if labels.release.is_some() {
+                            return Err(NameTaken::TokenLost { nvr, id: build.id }.into());
+                        }
                     }
-                } else if labels.release.is_some() {
-                    return Err(error.into());
+                    Some(build) if labels.release.is_some() && !is_reusable(build.state) => {
+                        return Err(NameTaken::Exists { nvr, id: build.id, state: build.state }.into());
+                    }
+                    _ if labels.release.is_some() => return Err(error.into()),
+                    _ => {}
                 }
                 context.log.step(&format!("{nvr} is taken ({error}); trying the next release"));
             }
@@ -206,11 +215,9 @@ fn is_taken(error: &HubError) -> bool {
     error.fault_code() == Some(FaultCode::GenericError) || matches!(error, HubError::AnswerLost { .. })
 }
 
-/// The build, when this very task has reserved the name.
-async fn own_reservation(context: &TaskContext<'_>, nvr: &Nvr) -> Result<Option<BuildId>, HubError> {
-    let build = context.session.get_build(nvr).await?;
-    let own = build.filter(|b| b.state == BuildState::Building && b.task_id == Some(context.task));
-    Ok(own.map(|b| b.id))
+/// Whether the hub gives the name of such a build away again.
+fn is_reusable(state: BuildState) -> bool {
+    matches!(state, BuildState::Failed | BuildState::Canceled)
 }
 
 async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, package: &str) -> Result<(), BoxedDiagnose> {
