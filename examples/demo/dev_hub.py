@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 
 from . import hub_plugin, processes
@@ -15,6 +16,8 @@ port = {port}
 ssl_port = {ssl_port}
 server_cert = {ca}/localhost.pem
 client_ca = {ca}/ca.crt
+# Who has logged in at an httpd before this hub; only that one knows the name of the header.
+login_header = {login_header}
 plugins = containerbuild
 plugin_path = {plugins}
 
@@ -30,6 +33,7 @@ def start(scene: Scene) -> None:
     hub = scene.hub_dir
     hub.mkdir(parents=True)
     config = hub / "devhub.conf"
+    config.touch(mode=0o600)
     config.write_text(
         CONFIG.format(
             hub=hub,
@@ -37,6 +41,7 @@ def start(scene: Scene) -> None:
             port=scene.port("hub_http"),
             ssl_port=scene.port("hub_https"),
             ca=scene.ca,
+            login_header=f"X-Login-{secrets.token_hex(8)}",
             plugins=hub_plugin.PLUGINS,
             admin=ADMIN,
             policy=hub_plugin.policy_section(),

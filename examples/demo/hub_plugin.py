@@ -30,7 +30,8 @@ POLICIES = {
 def write_config(scene: Scene) -> Path:
     """The file CONTAINERBUILD_HUB_CONF names."""
     path = scene.hub_dir / "containerbuild.conf"
-    path.write_text(f"[containerbuild]\nchannel = container\ncontent_generators = {CONTENT_GENERATOR}\n")
+    wake = f"127.0.0.1:{scene.port('wake')}"
+    path.write_text(f"[containerbuild]\nchannel = container\ncontent_generators = {CONTENT_GENERATOR}\nwake = {wake}\n")
     return path
 
 

@@ -16,8 +16,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEFAULT_STATE = REPOSITORY / ".demo"
 DEFAULT_PORT = 28400
-# Offsets from the base port. `database` is only used by the real hub.
-PORTS = {"hub_http": 0, "hub_https": 1, "registry": 2, "dist_git": 3, "mirror": 4, "database": 5}
+# Offsets from the base port. `database` is only used by the real hub; `wake` is where a worker may listen (UDP).
+PORTS = {"hub_http": 0, "hub_https": 1, "registry": 2, "dist_git": 3, "mirror": 4, "database": 5, "wake": 6}
 REGISTRY_NAME = "registry.example.com"
 TAG, BUILD_TAG, TARGET = "f40", "f40-build", "f40-container-candidate"
 WORKER_HOST, REPO_HOST, ADMIN, PACKAGER = "builder1", "builder2", "kojiadmin", "packager"

@@ -93,7 +93,8 @@ def binary() -> Path:
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker: service name, Koji host, `[worker]` settings; a password instead of a certificate; a policy."""
+    """One worker: service name, Koji host, `[worker]` settings; a password instead of a certificate, or another login;
+    a policy; a registry that is reached by a detour."""
 
     name: str = "worker"
     host: str = WORKER_HOST
@@ -101,6 +102,8 @@ class Worker:
     hub_url: str = ""
     password: str = ""
     policy: str = ""
+    registry: str = ""
+    login: str = ""
 
     @property
     def policy_file(self) -> str:
@@ -111,7 +114,7 @@ class Worker:
 def write_config(scene: Scene, which: Worker) -> Path:
     """The worker's TOML file."""
     config = scene.state / f"{which.name}.toml"
-    login = f'cert = "{scene.ca}/{which.host}.pem"'
+    login = which.login or f'cert = "{scene.ca}/{which.host}.pem"'
     if which.password:
         file = scene.state / f"{which.name}.password"
         file.write_text(which.password)
@@ -126,7 +129,7 @@ def write_config(scene: Scene, which: Worker) -> Path:
             policy_file=which.policy_file,
             settings="\n".join(f"{key} = {json.dumps(value)}" for key, value in which.settings),
             state=scene.state,
-            registry=scene.registry,
+            registry=which.registry or scene.registry,
             registry_name=REGISTRY_NAME,
             target=TARGET,
             build_tag=BUILD_TAG,

@@ -8,14 +8,19 @@ The development hub (`python/devhub`) loads this same file.
 """
 
 import difflib
+import fnmatch
+import ipaddress
 import logging
 import os
+import socket
+import urllib.parse
 
 import koji
+import koji.policy
 import koji.tasks
 import kojihub
 from koji.context import context
-from koji.plugin import callback, export
+from koji.plugin import callback, export, ignore_error
 
 # An argument list [src, target, opts], so that the hub's `channel` policy sees source, target and scratch.
 koji.tasks.LEGACY_SIGNATURES["buildContainer"] = [[["src", "target", "opts"], None, None, (None,)]]
@@ -34,9 +39,15 @@ DEFAULTS = {
     "check_task": "refuse",
     "check_host": "refuse",
     "import_batch": "500",
+    "wake": "",
 }
+# Tasks that the addresses of `wake` do.
+WAKING_METHODS = ("buildContainer", "buildSourceContainer", "createContainer")
 
 logger = logging.getLogger("koji.plugin.containerbuild")
+# What is in such a datagram. Nothing in it is believed: the builder asks the hub.
+WAKE = b"containerbuild: a task\n"
+
 _config = None
 _columns = None
 
@@ -58,10 +69,12 @@ def buildContainer(src, target, opts=None, priority=None, channel=None):
     checked = extension.check_build_container(src, target, opts, priority)
     if checked["needs_admin"] and not context.session.hasPerm("admin"):
         raise koji.ActionNotAllowed("only admins may create high-priority tasks")
-    if kojihub.get_build_target(checked["target"]) is None:
+    found = kojihub.get_build_target(checked["target"])
+    if found is None:
         known = [row["name"] for row in kojihub.get_build_targets()]
         raise koji.ParameterError(extension.unknown_target(checked["target"], known))
 
+    kojihub.assert_policy("container_build", _policy_data(checked, found, channel))
     options = {}
     if checked["priority"] is not None:
         options["priority"] = checked["priority"]
@@ -70,6 +83,66 @@ def buildContainer(src, target, opts=None, priority=None, channel=None):
         # An empty channel leaves the choice to the hub's `channel` policy alone.
         options["channel"] = channel
     return kojihub.make_task("buildContainer", [checked["src"], checked["target"], checked["opts"]], **options)
+
+
+def _policy_data(checked, target, channel):
+    """What the rules of the policy `container_build` can ask about."""
+    source = urllib.parse.urlsplit(checked["src"])
+    opts = checked["opts"]
+    data = {
+        "method": "buildContainer",
+        "user_id": context.session.user_id,
+        "source": checked["src"],
+        "target": checked["target"],
+        "build_tag": target.get("build_tag_name"),
+        "scratch": bool(opts.get("scratch")),
+        "isolated": bool(opts.get("isolated")),
+        "scm_host": source.netloc.rpartition("@")[2],
+        "scm_repository": source.path,
+        "scm_revision": source.fragment,
+        "container_options": opts,
+    }
+    if not data["scratch"]:
+        data["tag"] = target.get("dest_tag_name")
+    if channel:
+        data["req_channel"] = channel
+    return data
+
+
+class ContainerNamespaceTest(koji.policy.BaseSimpleTest):
+    """container_namespace PATTERN...: the first part of the repository's path, `container` of /container/web.git"""
+
+    name = "container_namespace"
+    policy = "container_build"
+
+    def run(self, data):
+        parts = [part for part in (data.get("scm_repository") or "").split("/") if part]
+        namespace = parts[0] if len(parts) > 1 else ""
+        return any(fnmatch.fnmatchcase(namespace, pattern) for pattern in self.str.split()[1:])
+
+
+class ContainerOptionTest(koji.policy.BaseSimpleTest):
+    """container_option NAME...: the request gives one of these options, koji_parent_build for example"""
+
+    name = "container_option"
+    policy = "container_build"
+
+    def run(self, data):
+        options = data.get("container_options") or {}
+        return any(options.get(name) for name in self.str.split()[1:])
+
+
+class ContainerRepoUrlHostsTest(koji.policy.BaseSimpleTest):
+    """container_repo_url_hosts PATTERN...: every repo file the request brings is of such a host; true when it brings none"""
+
+    name = "container_repo_url_hosts"
+    policy = "container_build"
+
+    def run(self, data):
+        urls = (data.get("container_options") or {}).get("yum_repourls") or ()
+        hosts = [urllib.parse.urlsplit(url).hostname or "" for url in urls]
+        patterns = self.str.split()[1:]
+        return all(any(fnmatch.fnmatchcase(host, pattern) for pattern in patterns) for host in hosts)
 
 
 @export
@@ -105,6 +178,31 @@ def check_container_import(cbtype, *args, **kws):
         rules.update({key: "warn" for key, value in settings["rules"].items() if value == "refuse"})
     for warning in extension.check_import(claim, found, rules):
         logger.warning("%s", warning)
+
+
+@callback("postTaskStateChange")
+@ignore_error
+def note_task(cbtype, *args, **kws):
+    """Notes that this call of the hub left something to do for our builders."""
+    waits = kws.get("attribute") == "state" and kws.get("new") in ("FREE", "ASSIGNED")
+    if waits and (kws.get("info") or {}).get("method") in WAKING_METHODS:
+        context.containerbuild_task = True
+
+
+@callback("postCommit")
+@ignore_error
+def wake_builders(cbtype, *args, **kws):
+    """Tells the builders that it is worth asking now: one datagram each, which nobody waits for and which may be lost."""
+    if not getattr(context, "containerbuild_task", False):
+        return
+    context.containerbuild_task = False
+    for family, address in _settings()["wake"]:
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
+            sender.setblocking(False)
+            try:
+                sender.sendto(WAKE, address)
+            except OSError as error:
+                logger.info("cannot wake the builder at %s: %s", address, error)
 
 
 def _batches(items, size):
@@ -208,6 +306,7 @@ def _read_settings(path, parser):
     check = value["check_imports"].lower()
     if check not in ("yes", "warn", "no"):
         raise koji.ConfigurationError(f"{path}: check_imports must be yes, warn or no")
+    wake = [_address(path, text) for text in value["wake"].split()]
     rules = {key: value[key].lower() for key in ("check_components", "check_parents", "check_task", "check_host")}
     for key, decision in rules.items():
         if decision not in ("refuse", "warn", "allow"):
@@ -217,5 +316,17 @@ def _read_settings(path, parser):
         "check_imports": check,
         "content_generators": value["content_generators"].split(),
         "batch": max(1, batch),
+        "wake": wake,
         "rules": {**rules, "task_methods": value["task_methods"].split()},
     }
+
+
+def _address(path, text):
+    """ADDRESS:PORT as a socket takes it. Numbers alone, so that the hub asks no name server in the middle of a call."""
+    host, _, port = text.rpartition(":")
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+        family = socket.AF_INET6 if address.version == 6 else socket.AF_INET
+        return family, (str(address), int(port))
+    except ValueError as error:
+        raise koji.ConfigurationError(f"{path}: wake: {text} is not ADDRESS:PORT with a numeric address") from error

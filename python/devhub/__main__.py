@@ -46,6 +46,7 @@ def arguments():
         help="one of " + ", ".join(config.SCHEDULER_KEYS),
     )
     parser.add_argument("--session-lifetime", type=float, metavar="SECONDS", help="0: sessions do not expire")
+    parser.add_argument("--version", help="behave like an older release, as far as builder hosts notice (1.31 and later)")
     parser.add_argument("--log-level", choices=["DEBUG", "INFO", "WARNING"], help="default INFO")
     return parser.parse_args()
 

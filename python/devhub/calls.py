@@ -17,6 +17,7 @@ from . import (  # noqa: F401 (importing registers the methods)
     imports,
     inheritance,
     lookups,
+    older,
     packages,
     policy,
     repos,
@@ -61,4 +62,4 @@ def getAPIVersion():
 @rpc
 def getKojiVersion():
     """The version of Koji whose behaviour this hub has"""
-    return metadata.version("koji")
+    return older.version_text() or metadata.version("koji")

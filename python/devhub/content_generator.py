@@ -5,6 +5,7 @@ import secrets
 import koji
 from koji.context import context
 
+from . import older
 from .builds import BUILD_CANCELED, BUILD_FAILED, BUILDING, find_build, new_build, set_state
 from .database import db
 from .events import add_version, revoke_version
@@ -79,6 +80,8 @@ def CGInitBuild(cg, data):
         raise koji.GenericError("draft builds are not supported by the development hub")
     keys = ("name", "version", "release", "epoch", "task_id", "source", "extra")
     row = {key: data.get(key) for key in keys}
+    if older.is_before(1, 33):
+        row["task_id"] = None  # not kept with a reservation
     build_id = new_build({**row, "cg_id": found["id"], "owner": context.session.user_id}, BUILDING)
     token = secrets.token_hex(32)
     db().insert("build_reservations", build_id=build_id, token=token)

@@ -9,11 +9,11 @@ import time
 import koji
 from koji.context import context
 
-from . import policy, scheduler
+from . import older, policy, scheduler
 from .database import db
-from .hosts import channel_ids, find_host
+from .hosts import all_hosts, channel_ids, find_host, silence
 from .registry import rpc
-from .tasks import ASSIGNED, CANCELED, CLOSED, ENDED, FAILED, OPEN, Task, make_task
+from .tasks import ASSIGNED, CANCELED, CLOSED, ENDED, FAILED, FREE, OPEN, Task, make_task
 from .values import convert_value
 
 
@@ -57,6 +57,7 @@ def is_enabled():
 def update_host(task_load, ready, data=None):
     """Checks in: load, readiness, and data for the scheduler (methods, maxjobs)"""
     host_id = calling_host()
+    older.check_host_data(data)
     load = convert_value(task_load, float)
     db().update("host", host_id, task_load=load, ready=bool(ready), update_time=time.time())
     if data is not None:
@@ -86,10 +87,28 @@ def get_tasks():
 
 @rpc("host.getLoadData")
 def get_load_data():
-    """[[the calling host], [tasks assigned to it]], the form old builders know"""
+    """[[the calling host], [tasks assigned to it]], the form old builders know; before 1.34, what to choose from"""
     host = find_host(calling_host(), strict=True)
+    if older.is_before(1, 34):
+        return _choice(host)
     host["channels"] = channel_ids(host["id"])
     return [[host], get_tasks()]
+
+
+def _choice(host):
+    """Ready hosts, and the free and assigned tasks of the calling host's channels and arches."""
+    ready = [row for row in all_hosts() if row["enabled"] and row["ready"] and silence(row) < 300]
+    hosts = [{key: row[key] for key in ("id", "name", "arches", "task_load", "capacity")} for row in ready]
+    for row in hosts:
+        row["channels"] = channel_ids(row["id"])
+    tasks = db().all(
+        "SELECT id, state, channel_id, host_id, arch, method, priority, create_time FROM task"
+        " WHERE state IN :states AND channel_id IN :channels AND arch IN :arches ORDER BY priority, id LIMIT 100",
+        states=[FREE, ASSIGNED],
+        channels=channel_ids(host["id"]),
+        arches=[*(host["arches"] or "").split(), "noarch"],
+    )
+    return [hosts, tasks]
 
 
 @rpc("host.getHostTasks")

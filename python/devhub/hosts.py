@@ -85,7 +85,7 @@ def addHost(hostname, arches, krb_principal=None, force=False):
         raise koji.GenericError(f"user {hostname} already exists (use force to override)")
     if user and user["usertype"] != koji.USERTYPES["HOST"]:
         db().update("users", user["id"], usertype=koji.USERTYPES["HOST"])
-    user_id = user["id"] if user else create_user(hostname, koji.USERTYPES["HOST"])
+    user_id = user["id"] if user else create_user(hostname, koji.USERTYPES["HOST"], krb_principal=krb_principal)
     text = " ".join(arches) if isinstance(arches, list) else arches
     host_id = db().insert("host", user_id=user_id, name=hostname, update_time=time.time())
     add_version("host_config", {"host_id": host_id}, arches=koji.parse_arches(text, strict=True), capacity=2.0)

@@ -5,11 +5,12 @@ import traceback
 from xmlrpc.client import Fault
 
 import koji
+import koji.plugin
 import koji.util
 import koji.xmlrpcplus
 from koji.context import context
 
-from . import calls, plugins, policy, registry, scheduler  # noqa: F401 (calls: importing registers the methods)
+from . import calls, older, plugins, policy, registry, scheduler  # noqa: F401 (calls: importing registers the methods)
 from .database import Database
 from .repo_maker import RepoMaker
 from .sessions import UNLOCKED_METHODS, Session
@@ -29,6 +30,7 @@ class Hub:
             (settings.topdir / name).mkdir(parents=True, exist_ok=True)
         self.database = Database(str(settings.state_dir / "hub.sqlite"))
         scheduler.LIMITS.update(settings.scheduler)
+        older.pretend(settings.version)
         loaded = plugins.load_plugins(settings.plugins, [str(path) for path in settings.plugin_path])
         self.policies = policy.load(settings.policies, loaded)
         self._add_users()
@@ -145,6 +147,9 @@ class _CallContext:
 
     def __exit__(self, *exception):
         try:
-            return self.transaction.__exit__(*exception)
+            handled = self.transaction.__exit__(*exception)
+            if exception[0] is None:
+                koji.plugin.run_callbacks("postCommit")
+            return handled
         finally:
             context._threadclear()

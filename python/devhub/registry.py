@@ -5,6 +5,8 @@ import inspect
 import koji
 import koji.plugin
 
+from . import older
+
 HANDLERS = {}
 
 
@@ -26,6 +28,7 @@ def handler(name):
 
     Raises GenericError, as a real hub does, for one that does not exist here.
     """
+    older.check_method(name)
     function = HANDLERS.get(name)
     if function is None:
         raise koji.GenericError(f"Invalid method: {name}")

@@ -98,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
     def environ(self):
         """What plugins and login find in `context.environ`."""
         known = {"REMOTE_ADDR": self.client_address[0], "QUERY_STRING": urlsplit(self.path).query}
+        login_header = self.server.hub.settings.login_header
+        if login_header and self.headers.get(login_header):
+            known["REMOTE_USER"] = self.headers[login_header]
         if self.server.tls is not None:
             certificate = self.connection.getpeercert() or {}
             subject = {key: value for part in certificate.get("subject", ()) for key, value in part}
@@ -126,7 +129,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_xml(self.upload(body))
         elif body.left > MAX_REQUEST:
             self.send_text(400, "Invalid request: Request too long")
-        elif path.endswith("/ssllogin") and "SSL_CLIENT_S_DN_CN" not in self.environ():
+        elif path.endswith("/ssllogin") and not {"SSL_CLIENT_S_DN_CN", "REMOTE_USER"} & set(self.environ()):
             # httpd refuses such a connection while it is made
             self.send_text(403, "a client certificate is required here")
         else:

@@ -11,9 +11,10 @@ import time
 import koji
 from koji.context import context
 
+from . import older
 from .database import db
 from .registry import rpc
-from .users import create_user, find_user, password_matches, user_permissions
+from .users import create_user, find_principal, find_user, password_matches, user_permissions
 
 # Repeating these does no harm, so an equal call number is let through.
 REPEATABLE = {
@@ -79,8 +80,7 @@ class Session:
         self.logged_in = True
 
     def _check_callnum(self, headers, last, method):
-        # Hubs 1.31 to 1.35 read Koji-Callnum; the client always sent the longer name.
-        text = headers.get("Koji-Session-Callnum") or headers.get("Koji-Callnum")
+        text = older.callnum_header(headers)
         if text is None:
             return
         self.callnum = _number(text)
@@ -203,19 +203,25 @@ def login(user, password, opts=None, renew=False, exclusive=False):
 
 @rpc
 def sslLogin(proxyuser=None, proxyauthtype=None, renew=False, exclusive=None):
-    """Logs in as the common name of the client certificate; an unknown user is created"""
+    """Logs in as the client certificate's common name, or as who a proxy says; an unknown user is created"""
     session = context.session
     if session.logged_in:
         raise koji.AuthError("Already logged in")
-    name = context.environ.get("SSL_CLIENT_S_DN_CN")
+    principal = context.environ.get("REMOTE_USER")
+    name = principal or context.environ.get("SSL_CLIENT_S_DN_CN")
     if not name:
         raise koji.AuthError("could not verify client: NONE")
     if proxyuser:
         raise koji.AuthError(f"{name} is not authorized to login other users")
-    found = find_user(name)
-    user_id = found["id"] if found else create_user(name)
+    if principal and "@" in principal:
+        found = find_principal(principal)
+        user_id = found["id"] if found else create_user(principal.partition("@")[0], krb_principal=principal)
+    else:
+        found = find_user(name)
+        user_id = found["id"] if found else create_user(name)
     _check_allowed(find_user(user_id))
-    return _create(user_id, koji.AUTHTYPES["SSL"], renew=renew, exclusive=exclusive)
+    authtype = koji.AUTHTYPES["GSSAPI" if principal else "SSL"]
+    return _create(user_id, authtype, renew=renew, exclusive=exclusive)
 
 
 def _assert_logged_in():

@@ -21,6 +21,10 @@ class Settings:
     server_cert: Path = None
     server_key: Path = None
     client_ca: Path = None
+    # the name of a header, kept secret, in which an httpd before this hub says who has logged in there (GSSAPI)
+    login_header: str = ""
+    # the release to behave like, as far as builder hosts notice; empty: the newest
+    version: str = ""
     plugins: list = field(default_factory=list)
     plugin_path: list = field(default_factory=list)
     # (name, password or None, [permissions])
@@ -44,7 +48,7 @@ class Settings:
 SCHEDULER_KEYS = ("assign_timeout", "host_timeout", "ready_timeout", "soft_refusal")
 INTEGERS = ("port", "ssl_port")
 PATHS = ("state_dir", "topdir", "server_cert", "server_key", "client_ca")
-TEXTS = ("listen", "log_level")
+TEXTS = ("listen", "log_level", "login_header", "version")
 LISTS = ("plugins",)
 
 

@@ -26,9 +26,22 @@ def find_user(info):
     return db().one(f"SELECT id, name, status, usertype FROM users WHERE {column} = :info", info=info)
 
 
-def create_user(name, usertype=NORMAL, password=None):
+def find_principal(principal):
+    """The row of the user with a Kerberos principal; None when there is none."""
+    user_id = db().value("SELECT id FROM users WHERE krb_principal = :principal", principal=principal)
+    return find_user(user_id) if user_id else None
+
+
+def principals(user_id):
+    """The Kerberos principals of a user: at most one here."""
+    principal = db().value("SELECT krb_principal FROM users WHERE id = :id", id=user_id)
+    return [principal] if principal else []
+
+
+def create_user(name, usertype=NORMAL, password=None, krb_principal=None):
     """Adds a user; its id."""
-    return db().insert("users", name=name, usertype=usertype, password=hashed(password) if password else None)
+    stored = hashed(password) if password else None
+    return db().insert("users", name=name, usertype=usertype, password=stored, krb_principal=krb_principal)
 
 
 def hashed(password):
@@ -73,7 +86,7 @@ def getUser(userInfo=None, strict=False, krb_princs=True, groups=False):
             raise koji.GenericError(f"No such user: {userInfo!r}")
         return None
     if krb_princs:
-        user["krb_principals"] = []
+        user["krb_principals"] = principals(user["id"])
     if groups:
         user["groups"] = []
     return user
@@ -86,7 +99,7 @@ def getLoggedInUser():
         return None
     user = getUser(context.session.user_id)
     user["authtype"] = context.session.authtype
-    user["krb_principal"] = None
+    user["krb_principal"] = (user["krb_principals"] or [None])[0]
     return user
 
 
@@ -100,7 +113,7 @@ def listUsers(userType=NORMAL, prefix=None, queryOpts=None, perm=None, inherited
     if perm:
         rows = [row for row in rows if perm in user_permissions(row["id"])]
     for row in rows:
-        row["krb_principals"] = []
+        row["krb_principals"] = principals(row["id"])
     return apply_query_opts(rows, queryOpts)
 
 
@@ -111,7 +124,7 @@ def createUser(username, status=None, krb_principal=None):
     convert_value(username, str, check_only=True)
     if find_user(username):
         raise koji.GenericError(f"user already exists: {username}")
-    user_id = create_user(username)
+    user_id = create_user(username, krb_principal=krb_principal)
     if status is not None:
         db().update("users", user_id, status=convert_value(status, int))
     return user_id
