@@ -8,7 +8,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-scale test-real-hub bench fuzz lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-scale test-real-hub bench bench-koji fuzz lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -52,6 +52,10 @@ test-real-hub: build  ## contract and end-to-end suites on the real hub
 bench: setup $(EXTENSION)  ## containerbuild, buildah and BuildKit in turn; writes docs/BENCHMARKS.md (BENCH="--rows copy" for a part)
 	cargo build --release --locked -p builder-worker
 	PYTHONPATH=tests $(PYTHON) -m bench $(BENCH)
+
+bench-koji: setup $(EXTENSION)  ## what the service costs around a build: seconds and hub calls
+	cargo build --release --locked -p builder-worker
+	CONTAINERBUILD=target/release/containerbuild PYTHONPATH=examples:python:tests/e2e $(PYTHON) tests/e2e/overhead.py
 
 fuzz: setup  ## every fuzz target for FUZZ_SECONDS (60) each; see tests/fuzz/README.md
 	tests/fuzz/run

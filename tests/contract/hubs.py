@@ -18,6 +18,16 @@ import requests
 REPOSITORY = Path(__file__).resolve().parents[2]
 PLUGINS = REPOSITORY / "koji-plugin" / "hub"
 USERS = ("localhost", "kojiadmin", "packager", "other", "stranger")
+# Who may build what, asked by the plugin. It concerns one user, so that other tests are not touched by it.
+CONTAINER_BUILD = (
+    "user other :: {",
+    "    container_namespace secret* :: deny the secret namespace is not built here",
+    "    container_option koji_parent_build :: deny parents are not replaced here",
+    "    container_repo_url_hosts *.example.org !! deny repositories come from example.org",
+    "    match tag *locked-down* :: deny only administrators build for it",
+    "}",
+    "all :: allow",
+)
 # Short ones, so that an unanswered call fails the test and not the patience of who runs it.
 CLIENT = {"max_retries": 1, "retry_interval": 1, "anon_retry": False, "timeout": 60}
 
@@ -103,6 +113,8 @@ class DevelopmentHub(HubUnderTest):
             PLUGINS,
             "--user",
             "kojiadmin::admin",
+            "--policy",
+            "container_build=" + "\n".join(CONTAINER_BUILD),
         ]
         environment = {**os.environ, "PYTHONPATH": str(REPOSITORY / "python"), "CONTAINERBUILD_HUB_CONF": os.devnull}
         self.log = open(self.directory / "hub.log", "w")  # noqa: SIM115 (closed in stop)
@@ -204,6 +216,7 @@ class RealHub(HubUnderTest):
             "CERTS": " ".join(USERS),
             "EXTRA_PY": str(self._wheel()),
             "HUB_OPTIONS": "RunInterval = 0",
+            "HUB_POLICY": "container_build =\n" + "".join(f"    {rule}\n" for rule in CONTAINER_BUILD),
         }
         subprocess.run([up_program()], env=self.environment, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self.url = f"https://localhost:{ports['SSLPORT']}/kojihub"

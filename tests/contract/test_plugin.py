@@ -106,6 +106,38 @@ def test_an_unknown_target_is_refused_with_the_nearest_one(scene, packager):
     assert refused.value.faultCode == 1019
 
 
+REFUSED_BY_POLICY = {
+    "a namespace": ({}, "git+https://src.example.org/secret-things/web.git#f40", "the secret namespace is not built here"),
+    "an option": ({"koji_parent_build": "base-40-1"}, SOURCE, "parents are not replaced here"),
+    "a host": ({"yum_repourls": ["http://evil.example.net/x.repo"]}, SOURCE, "repositories come from example.org"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED_BY_POLICY)
+def test_the_policy_container_build_refuses_with_its_reason_before_a_task_exists(scene, packager, channel, case):
+    opts, source, reason = REFUSED_BY_POLICY[case]
+    other = scene.session("other")
+    target, _, _ = scene.target()
+    before = len(other.listTasks({"owner": other.getLoggedInUser()["id"]}))
+    with pytest.raises(koji.ActionNotAllowed, match=reason) as refused:
+        other.buildContainer(source, target, {"git_branch": "f40", **opts})
+    assert refused.value.faultCode == 1004
+    assert len(other.listTasks({"owner": other.getLoggedInUser()["id"]})) == before
+    # It is a rule about who asks.
+    assert packager.buildContainer(source, target, {"git_branch": "f40", **opts})
+
+
+def test_the_policy_container_build_allows_what_no_rule_denies_and_knows_target_and_scratch(scene, channel):
+    other = scene.session("other")
+    target, _, _ = scene.target("locked-down")
+    with pytest.raises(koji.ActionNotAllowed, match="only administrators build for it"):
+        other.buildContainer(SOURCE, target, {"git_branch": "f40"})
+    # A scratch build has no destination.
+    assert other.buildContainer(SOURCE, target, {"git_branch": "f40", "scratch": True})
+    fine = {"git_branch": "f40", "yum_repourls": ["https://repos.example.org/x.repo"]}
+    assert other.buildContainer(SOURCE, scene.target("plain")[0], fine)
+
+
 def test_source_containers_are_refused_plainly(scene, packager):
     target, _, _ = scene.target()
     with pytest.raises(koji.GenericError, match="not available yet"):

@@ -18,9 +18,10 @@ from koji.context import context
 sys.path.insert(0, {python!r})
 kojihub = types.ModuleType('kojihub')
 kojihub.get_build_target = lambda name: dict(name=name)
+kojihub.assert_policy = lambda name, data: None
 kojihub.make_task = lambda method, arglist, **options: (method, arglist, options)
 sys.modules['kojihub'] = kojihub
-context.session = types.SimpleNamespace(assertLogin=lambda: None, hasPerm=lambda name: False)
+context.session = types.SimpleNamespace(user_id=1, assertLogin=lambda: None, hasPerm=lambda name: False)
 def load():
     return koji.plugin.PluginTracker(path=[{plugins!r}]).load('containerbuild')
 SOURCE = 'git+https://src.example.org/container/web.git#f40'

@@ -1,11 +1,12 @@
 """A proxy between a worker and its hub, which counts calls and does what networks and hubs do at the worst moment.
 
-Plain HTTP, so the worker behind it logs in with a password. Used by test_lost_answers.py and scale.py.
+Plain HTTP, so the worker behind it logs in with a password. Used by test_lost_answers.py, test_faults.py and scale.py.
 """
 
 import collections
 import contextlib
 import http.client
+import os
 import sqlite3
 import subprocess
 import threading
@@ -24,16 +25,47 @@ PASSWORD = "for a test"
 CALL_NUMBERS = {"koji-session-callnum", "koji-callnum"}
 
 
+class Held:
+    """Requests that are kept from the hub until they are let go."""
+
+    def __init__(self, method, number):
+        self.method, self.number = method, number
+        self.waiting = 0
+        self._changed = threading.Condition()
+        self._open = False
+
+    def reached(self, seconds=120):
+        """Returns when as many requests as were to be held have come."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.waiting >= self.number, seconds), f"no {self.method}"
+
+    def let_go(self):
+        """Lets them all through, and those that come later."""
+        with self._changed:
+            self._open = True
+            self._changed.notify_all()
+
+    def pass_through(self):
+        """Called by a request: waits until it may go on."""
+        with self._changed:
+            self.waiting += 1
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._open, 600)
+
+
 class HubProxy:
-    """The proxy. `drop` and `away` arm it; `calls` counts requests by method."""
+    """The proxy. `drop`, `hold` and `away` arm it; `calls` counts by method, `requests` keeps what was asked."""
 
     def __init__(self, hub_url, numbered=True):
         self.hub = urlsplit(hub_url)
         self.numbered = numbered
         self.calls = collections.Counter()
         self.dropped = []
+        self.requests = []
+        self.posts = 0
         self._drop = collections.Counter()
         self._away = False
+        self._held = []
         self._lock = threading.Lock()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"proxy": self}))
         self.server.daemon_threads = True
@@ -51,6 +83,22 @@ class HubProxy:
         """The next `times` answers to `method` are lost; the hub has done what was asked."""
         with self._lock:
             self._drop[method] += times
+
+    @contextlib.contextmanager
+    def hold(self, method, number=1):
+        """Inside the block requests of this method wait; gives what tells when, and lets them go."""
+        held = Held(method, number)
+        self._held.append(held)
+        try:
+            yield held
+        finally:
+            self._held.remove(held)
+            held.let_go()
+
+    def wait_for_leave(self, methods):
+        """Holds a request of these methods where it is to be held."""
+        for held in [held for held in self._held if held.method in methods]:
+            held.pass_through()
 
     @contextlib.contextmanager
     def away(self):
@@ -82,14 +130,14 @@ class HubProxy:
             self.calls.clear()
 
 
-def methods_of(content_type, body):
-    """The methods a request calls: one, those of a multicall with it, or an upload."""
+def calls_of(content_type, body):
+    """The calls of a request with their parameters: one, those of a multicall with it, or an upload."""
     if content_type.startswith("application/octet-stream"):
-        return ["rawUpload"]
+        return [("rawUpload", ())]
     params, method = xmlrpc.client.loads(body, use_builtin_types=True)
     if method != "multiCall":
-        return [method]
-    return [method, *(call["methodName"] for call in params[0])]
+        return [(method, params)]
+    return [(method, ()), *((call["methodName"], call["params"]) for call in params[0])]
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -104,7 +152,12 @@ class _Handler(BaseHTTPRequestHandler):
         if not self.proxy.takes_part():
             self._hang_up()
             return
-        lost = self.proxy.counts(methods_of(self.headers["Content-Type"], body))
+        calls = calls_of(self.headers["Content-Type"], body)
+        self.proxy.requests.extend(calls)
+        self.proxy.posts += 1
+        methods = [method for method, _ in calls]
+        self.proxy.wait_for_leave(methods)
+        lost = self.proxy.counts(methods)
         hub = self.proxy.hub
         headers = {k: v for k, v in self.headers.items() if self.proxy.numbered or k.lower() not in CALL_NUMBERS}
         headers["Host"] = hub.netloc
@@ -132,9 +185,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(2)
 
 
-def add_host(scene, name, channel, new_channel):
+def add_host(scene, name, channel, new_channel, arch=None):
     """A builder host whose worker may log in with PASSWORD over plain HTTP."""
-    koji_setup.host(scene, name, channel, new_channel=new_channel)
+    koji_setup.host(scene, name, channel, arch or os.uname().machine, new_channel=new_channel)
     koji(scene, "edit-host", "--capacity", "20", name)
     koji(scene, "grant-cg-access", name, CONTENT_GENERATOR)
     if scene.koji_src:

@@ -2,9 +2,10 @@
 
 On hubs that know the number of a call (all, for this worker: it sends both headers), and on one that does not, as hubs
 1.31 to 1.35 are for a client that sends the newer header alone. The worker is behind a proxy that loses the answers.
-koji-facts §8 numbers are those of the list of gotchas.
+Numbers in names are those of tests/GOTCHAS.md.
 """
 
+import os
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from demo import build, dist_git, processes, worker
 from demo.koji_client import call
 
 import hub_proxy
+import hub_session
 
 CHANNEL = "lossy"
 OPEN, CLOSED, CANCELED, FAILED = 1, 2, 3, 5  # koji.TASK_STATES
@@ -82,7 +84,7 @@ def test_8_2_a_lost_answer_neither_repeats_nor_loses_what_was_done(lossy, submit
     complete = [b for b in builds if b["state"] == COMPLETE]
     assert [str(b["build_id"]) for b in complete] == done.result["koji_builds"]
     assert len(call(scene, "listTags", complete[0]["build_id"])) == 1
-    # A reservation whose token was lost is cancelled when the task has ended, and not before: §8.11.
+    # A reservation whose token was lost is cancelled when the task has ended, and not before: 8.11.
     wait_for("end of other reservations", lambda: BUILDING not in states(scene, task))
     assert len(builds) == (2 if method == "CGInitBuild" else 1)
 
@@ -109,6 +111,38 @@ def test_8_21_a_fault_whose_answer_was_lost_leaves_the_task_failed_once(lossy, s
     assert not done.succeeded and "exit code 3" in done.fault
     assert call(scene, "getTaskInfo", task)["state"] == FAILED
     wait_for("end of the reservation", lambda: BUILDING not in states(scene, task))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(lossy):
+    """A host of another architecture: what it coordinates is built by the lossy worker."""
+    scene, proxy, channel = lossy
+    name = f"{channel}far"
+    arch = "aarch64" if os.uname().machine != "aarch64" else "x86_64"
+    hub_proxy.add_host(scene, name, channel, new_channel=False, arch=arch)
+    settings = (("max_jobs", 1), ("poll_seconds", 0.5), ("busy_poll_seconds", 0.5), ("arch", arch))
+    service = worker.start(scene, worker.Worker(name, name, settings, proxy.url, hub_proxy.PASSWORD))
+    yield name
+    processes.stop(scene, service)
+
+
+@pytest.mark.parametrize("method", ["host.subtask", "host.taskSetWait", "host.taskWait", "host.taskWaitResults"])
+def test_8_2_lost_answers_of_a_coordinator_make_no_second_subtask(lossy, elsewhere, submit, method):
+    scene, proxy, channel = lossy
+    admin = hub_session.login(scene)
+    admin.disableHost(channel.removeprefix(CHANNEL))
+    task = submit("subtask" + method.replace(".", "").lower(), "RUN true")
+    wait_for("coordinator", lambda: admin.getTaskInfo(task)["host_id"] == admin.getHost(elsewhere)["id"])
+    proxy.dropped.clear()
+    proxy.drop(method)
+    admin.enableHost(channel.removeprefix(CHANNEL))
+    done = build.outcome(scene, task)
+    assert done.succeeded, done.fault
+    assert proxy.dropped == [method]
+    (child,) = admin.getTaskChildren(task)
+    assert (child["method"], child["state"]) == ("createContainer", CLOSED)
+    assert states(scene, task) == [COMPLETE]
+    assert len(call(scene, "listTags", int(done.result["koji_builds"][0]))) == 1
 
 
 def test_a_hub_that_is_away_while_a_build_runs_costs_no_build(lossy, submit):

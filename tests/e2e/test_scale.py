@@ -2,8 +2,8 @@
 
 import scale
 
-# kojid: four calls every 15 s.
-KOJID_AN_HOUR = 960
+# kojid: listBuildroots, host.getHostTasks, host.getHost, host.updateHost and host.getTasks every 15 s.
+KOJID_AN_HOUR = 1200
 
 
 def test_every_task_ends_once_and_an_idle_worker_asks_no_more_than_kojid(scene):
