@@ -138,7 +138,8 @@ def httpd(realm, where):
     shutil.chown(keytab, "www-data")
     config = where / "httpd.conf"
     config.write_text(_real(scene, where, port, keytab) if scene.koji_src else _proxy(scene, where, port, keytab))
-    environment = {**realm.environment, "APACHE_RUN_DIR": str(where)}
+    caches = {"KRB5RCACHENAME": f"file2:{where}/replays"}
+    environment = {**realm.environment, **caches, "APACHE_RUN_DIR": str(where)}
     service = processes.start(scene, "gssapi-httpd", ["apache2", "-f", str(config), "-D", "FOREGROUND"], environment)
     processes.wait_until(scene, service, lambda: processes.answers(port))
     try:

@@ -236,7 +236,7 @@ def test_a_disabled_host_finishes_what_it_builds_and_takes_nothing_more(site, su
 
 def test_8_3_a_session_that_expires_in_the_middle_of_an_upload_is_renewed_and_the_upload_goes_on(site, submit):
     site.hub.reset()
-    with site.hub.hold("rawUpload", number=2) as held:
+    with site.hub.hold("rawUpload") as held:
         task = submit("expired", "RUN head -c 3000000 /dev/urandom > /data")
         wait_for("start", lambda: state(site, task) == OPEN)
         held.reached()

@@ -9,7 +9,7 @@ from demo.scene import PACKAGER, REGISTRY_NAME, TARGET
 
 import hub_proxy
 import hub_session
-from hub_session import BUILDING, CLOSED, FAILED, states
+from hub_session import CLOSED, FAILED, states
 from watch import wait_for
 
 
@@ -122,15 +122,20 @@ def test_8_30_a_package_that_is_not_in_the_list_is_told_before_anything_is_built
     assert states(admin, task) == []
 
 
-def test_8_30_a_locked_destination_is_told_before_anything_is_built(scene, admin, repository):
+@pytest.mark.parametrize(
+    ("option", "reason"), [("--master", "is locked"), ("--perm=admin", "requires the permission `admin`")]
+)
+def test_8_30_a_locked_destination_is_told_before_anything_is_built(scene, admin, repository, option, reason):
     dest = admin.getBuildTarget(TARGET)["dest_tag_name"]
     url = scene.scm_url(repository("locked"), dist_git.commit(scene, "locked"))
-    koji(scene, "lock-tag", dest)
+    koji(scene, "lock-tag", option, dest)
     try:
-        task = hub_session.login(scene, PACKAGER).buildContainer(url, TARGET, {"git_branch": dist_git.BRANCH})
+        packager = hub_session.login(scene, PACKAGER)
+        task = packager.buildContainer(url, TARGET, {"git_branch": dist_git.BRANCH})
         wait_for("end", lambda: admin.getTaskInfo(task)["state"] in (CLOSED, FAILED))
         fault = admin.getTaskResult(task, raise_fault=False)["faultString"]
-        assert admin.getTaskInfo(task)["state"] == FAILED and "locked" in fault and dest in fault
-        assert BUILDING not in states(admin, task)
+        assert admin.getTaskInfo(task)["state"] == FAILED
+        assert f"the destination tag {dest} {reason}" in fault and "freeze" in fault
+        assert states(admin, task) == []
     finally:
         koji(scene, "unlock-tag", dest)

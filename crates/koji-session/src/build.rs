@@ -200,6 +200,16 @@ impl Session {
             .collect()
     }
 
+    /// The names of a user's permissions.
+    ///
+    /// # Errors
+    /// As [`Session::call`].
+    pub async fn user_permissions(&self, id: i64) -> Result<Vec<String>, HubError> {
+        const METHOD: &str = "getUserPerms";
+        let answer = self.call(METHOD, vec![Value::Int(id)]).await?;
+        Row::new(METHOD, &answer).rows()?.map(|row| row.text()).collect()
+    }
+
     /// A user by number, `None` when there is none.
     ///
     /// # Errors

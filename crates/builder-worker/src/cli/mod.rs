@@ -130,6 +130,9 @@ fn outcome(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("containerbuild: {error:#}");
+            if let Some(hint) = error.downcast_ref::<koji_session::HubError>().and_then(build_model::Diagnose::hint) {
+                eprintln!("hint: {hint}");
+            }
             ExitCode::from(NOT_TOLD)
         }
     }

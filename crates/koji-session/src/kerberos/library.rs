@@ -53,6 +53,8 @@ const fn oid(bytes: &'static [u8]) -> Oid {
 
 /// 1.3.6.1.5.5.2, what HTTP's Negotiate speaks.
 const SPNEGO: Oid = oid(b"\x2b\x06\x01\x05\x05\x02");
+/// 1.2.840.113554.1.2.2, Kerberos 5 itself.
+const KRB5: Oid = oid(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x02");
 /// 1.2.840.113554.1.2.1.4: SERVICE@HOST.
 const HOST_BASED_SERVICE: Oid = oid(b"\x2a\x86\x48\x86\xf7\x12\x01\x02\x01\x04");
 /// 1.2.840.113554.1.2.2.1: PRIMARY/INSTANCE@REALM.
@@ -183,27 +185,36 @@ impl Initiator {
         };
         let pairs: Vec<_> = store.iter().map(|(key, value)| KeyValue { key: key.as_ptr(), value: value.as_ptr() }).collect();
         let set = KeyValueSet { count: pairs.len() as u32, elements: pairs.as_ptr() };
-        let mechanisms = OidSet { count: 1, elements: &raw const SPNEGO_STATIC };
+        let acquired = match made.acquire(name, &SPNEGO_STATIC, &set) {
+            // SPNEGO says only that no mechanism of its has credentials; Kerberos itself says why.
+            Err(error) => made.acquire(name, &KRB5_STATIC, &set).and(Err(error)),
+            done => done,
+        };
+        let mut ignored = 0;
+        // SAFETY: `name` is null, which is allowed, or came from the library and is released once.
+        unsafe { (functions.release_name)(&raw mut ignored, &raw mut name) };
+        acquired?;
+        Ok(made)
+    }
+
+    fn acquire(&mut self, name: Name, mechanism: &'static Oid, store: &KeyValueSet) -> Result<(), KerberosError> {
+        let mechanisms = OidSet { count: 1, elements: mechanism };
         let mut minor = 0;
         // SAFETY: all pointers are to live values of the documented types; null output pointers mean "not wanted".
         let major = unsafe {
-            (functions.acquire_cred_from)(
+            (self.functions.acquire_cred_from)(
                 &raw mut minor,
                 name,
                 u32::MAX,
                 &raw const mechanisms,
                 INITIATE,
-                &raw const set,
-                &raw mut made.credential,
+                store,
+                &raw mut self.credential,
                 ptr::null_mut(),
                 ptr::null_mut(),
             )
         };
-        let mut ignored = 0;
-        // SAFETY: `name` is null, which is allowed, or came from the library and is released once.
-        unsafe { (functions.release_name)(&raw mut ignored, &raw mut name) };
-        made.check(major, minor, "get Kerberos credentials")?;
-        Ok(made)
+        self.check(major, minor, mechanism, "get Kerberos credentials")
     }
 
     /// One step: takes the service's token (none at first), gives the next of ours; empty when the handshake is complete.
@@ -230,7 +241,7 @@ impl Initiator {
             )
         };
         let bytes = self.take(&mut output);
-        self.check(major, minor, "make a Kerberos ticket for the hub")?;
+        self.check(major, minor, &SPNEGO_STATIC, "make a Kerberos ticket for the hub")?;
         Ok(bytes)
     }
 
@@ -239,28 +250,26 @@ impl Initiator {
         let (mut name, mut minor) = (ptr::null_mut(), 0);
         // SAFETY: all pointers are to live values of the documented types; the text is copied by the library.
         let major = unsafe { (self.functions.import_name)(&raw mut minor, &raw mut bytes, kind, &raw mut name) };
-        self.check(major, minor, action)?;
+        self.check(major, minor, &SPNEGO_STATIC, action)?;
         Ok(name)
     }
 
-    fn check(&self, major: u32, minor: u32, action: &'static str) -> Result<(), KerberosError> {
+    fn check(&self, major: u32, minor: u32, mechanism: &'static Oid, action: &'static str) -> Result<(), KerberosError> {
         if major & ERROR_BITS == 0 {
             debug_assert!(major <= CONTINUE_NEEDED);
             return Ok(());
         }
-        let texts = [self.text(major, GSS_CODE), self.text(minor, MECH_CODE)];
+        let texts = [self.text(major, GSS_CODE, mechanism), self.text(minor, MECH_CODE, mechanism)];
         let problem = texts.iter().filter(|t| !t.is_empty()).cloned().collect::<Vec<_>>().join(": ");
         Err(KerberosError::Gssapi { action, problem })
     }
 
-    fn text(&self, code: u32, kind: c_int) -> String {
+    fn text(&self, code: u32, kind: c_int, mechanism: &'static Oid) -> String {
         let mut output = buffer(&[]);
         let (mut minor, mut more) = (0, 0);
         // SAFETY: all pointers are to live values of the documented types. Only the first of several messages is asked for.
-        unsafe {
-            (self.functions.display_status)(&raw mut minor, code, kind, &raw const SPNEGO_STATIC, &raw mut more, &raw mut output)
-        };
-        String::from_utf8_lossy(&self.take(&mut output)).into_owned()
+        unsafe { (self.functions.display_status)(&raw mut minor, code, kind, mechanism, &raw mut more, &raw mut output) };
+        String::from_utf8_lossy(&self.take(&mut output)).trim_matches(['\0', ' ', '\n']).to_owned()
     }
 
     /// Copies what the library put into a buffer, and gives it back.
@@ -297,6 +306,7 @@ fn buffer(bytes: &[u8]) -> Buffer {
 
 /// At one address for the whole process: the library may keep it.
 static SPNEGO_STATIC: Oid = SPNEGO;
+static KRB5_STATIC: Oid = KRB5;
 
 // SAFETY: it points to constant bytes.
 unsafe impl Sync for Oid {}

@@ -1,7 +1,7 @@
 //! Step 1: the target, its tags and architectures, all seen at one event; and who asked.
 
 use build_model::{Arch, Blame, Diagnose, EventId, KojiTag, TargetName};
-use koji_session::BuildTarget;
+use koji_session::{BuildTarget, Session, Tag};
 
 use crate::task::run::TaskContext;
 
@@ -26,6 +26,16 @@ pub enum TargetError {
     /// The destination is locked, so the result could not be tagged.
     #[error("the destination tag {0} is locked")]
     Locked(KojiTag),
+    /// Tagging takes a permission that the owner of the task has not got, as during a freeze.
+    #[error("the destination tag {tag} requires the permission `{perm}`, which {owner} does not have")]
+    Permission {
+        /// The destination.
+        tag: KojiTag,
+        /// What it takes.
+        perm: String,
+        /// Who asked for the build.
+        owner: String,
+    },
     /// The build tag names no architectures.
     #[error("no arches for tag {0}")]
     NoArches(KojiTag),
@@ -45,13 +55,14 @@ impl Diagnose for TargetError {
     fn blame(&self) -> Blame {
         match self {
             TargetError::NotFound(_) | TargetError::ArchNotOffered { .. } => Blame::Packager,
-            TargetError::Locked(_) | TargetError::NoArches(_) => Blame::Hub,
+            TargetError::Locked(_) | TargetError::Permission { .. } | TargetError::NoArches(_) => Blame::Hub,
         }
     }
     fn kind(&self) -> &'static str {
         match self {
             TargetError::NotFound(_) => "target-not-found",
             TargetError::Locked(_) => "tag-locked",
+            TargetError::Permission { .. } => "tag-permission",
             TargetError::NoArches(_) => "tag-without-arches",
             TargetError::ArchNotOffered { .. } => "arch-not-offered",
         }
@@ -60,6 +71,9 @@ impl Diagnose for TargetError {
         Some(match self {
             TargetError::NotFound(_) => "list the targets with `koji list-targets`".into(),
             TargetError::Locked(tag) => format!("ask release engineering about the freeze of {tag}, or build with --scratch"),
+            TargetError::Permission { tag, .. } => {
+                format!("ask release engineering about the freeze of {tag} or for the permission, or build with --scratch")
+            }
             TargetError::NoArches(tag) => format!("set them with `koji edit-tag --arches=… {tag}`"),
             TargetError::ArchNotOffered { .. } => "choose among the tag's arches".into(),
         })
@@ -80,8 +94,8 @@ pub async fn resolve_target(
     let event = session.last_event().await?;
     let target = session.get_build_target(name, Some(event)).await?.ok_or_else(|| TargetError::NotFound(name.clone()))?;
     let destination = session.get_tag(&target.dest_tag_name).await?;
-    if !params.scratch && destination.is_some_and(|t| t.locked) {
-        return Err(TargetError::Locked(target.dest_tag_name).into());
+    if let Some(destination) = destination.filter(|_| !params.scratch) {
+        check_destination(session, destination, owner).await?;
     }
     let build_tag = target.build_tag_name.clone();
     let config = session.get_build_config(&target.build_tag_name, Some(event)).await?;
@@ -105,4 +119,18 @@ pub async fn resolve_target(
         None => None,
     };
     Ok(ResolvedTarget { event, target, arches, owner })
+}
+
+/// Whether the owner of the task may tag there: the hub asks that last of all (`host.tagBuild` acts as the owner).
+async fn check_destination(session: &Session, tag: Tag, owner: Option<i64>) -> Result<(), build_model::BoxedDiagnose> {
+    if tag.locked {
+        return Err(TargetError::Locked(tag.name).into());
+    }
+    let (Some(perm), Some(owner)) = (tag.perm, owner) else { return Ok(()) };
+    let held = session.user_permissions(owner).await?;
+    if held.iter().any(|p| *p == perm || p == "admin") {
+        return Ok(());
+    }
+    let name = session.get_user(owner).await?.map_or_else(|| format!("user {owner}"), |user| user.name);
+    Err(TargetError::Permission { tag: tag.name, perm, owner: name }.into())
 }
