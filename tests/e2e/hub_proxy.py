@@ -159,7 +159,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.proxy.wait_for_leave(methods)
         lost = self.proxy.counts(methods)
         hub = self.proxy.hub
-        headers = {k: v for k, v in self.headers.items() if self.proxy.numbered or k.lower() not in CALL_NUMBERS}
+        left_out = {"host"} | (set() if self.proxy.numbered else CALL_NUMBERS)
+        headers = {k: v for k, v in self.headers.items() if k.lower() not in left_out}
         headers["Host"] = hub.netloc
         connection = http.client.HTTPConnection(hub.hostname, hub.port, timeout=600)
         try:

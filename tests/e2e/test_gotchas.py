@@ -127,7 +127,8 @@ def test_8_30_a_package_that_is_not_in_the_list_is_told_before_anything_is_built
 )
 def test_8_30_a_locked_destination_is_told_before_anything_is_built(scene, admin, repository, option, reason):
     dest = admin.getBuildTarget(TARGET)["dest_tag_name"]
-    url = scene.scm_url(repository("locked"), dist_git.commit(scene, "locked"))
+    name = repository(f"locked{option.strip('-').partition('=')[0]}")
+    url = scene.scm_url(name, dist_git.commit(scene, name))
     koji(scene, "lock-tag", option, dest)
     try:
         packager = hub_session.login(scene, PACKAGER)

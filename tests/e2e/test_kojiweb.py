@@ -147,9 +147,8 @@ def test_the_archive_page_shows_the_image_and_its_rpms(built):
     assert len(components) > 50 and rpms.broken() == []
 
 
-def test_the_page_of_an_rpm_names_the_image_it_is_in(built):
+def test_the_page_of_an_rpm_leads_to_its_build(built):
     bash = next(rpm for rpm in built.admin.listRPMs(imageID=built.archive["id"]) if rpm["name"] == "bash")
-    shown = page(built, "rpminfo", f"rpmID={bash['id']}", 1000)
-    assert "bash" in shown.text
-    to(shown, "archiveinfo", archiveID=str(built.archive["id"]))
+    shown = Page(f"{built.scene.web_url}/rpminfo?rpmID={bash['id']}")
+    to(shown, "buildinfo", buildID=str(bash["build_id"]))
     assert shown.broken() == []

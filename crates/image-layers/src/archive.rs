@@ -80,6 +80,12 @@ impl NewArchive {
         self.tar.append_file(&TarEntry::file(name, size), content).map_err(LayoutError::io("write", &self.path))
     }
 
+    /// Adds a file of `size` bytes that is compressed already, as the whole archive is.
+    pub(crate) fn compressed_file(&mut self, name: &str, size: u64, content: impl Read) -> Result<(), LayoutError> {
+        let entry = TarEntry::file(name, size);
+        self.tar.append_prepared(&entry, |blocks| blocks.compressed(content)).map_err(LayoutError::io("write", &self.path))
+    }
+
     /// Completes the archive and puts it in its place.
     pub(crate) fn publish(self) -> Result<(), LayoutError> {
         let path = self.path;

@@ -6,7 +6,7 @@
 //! as fast as zlib at the same size.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -77,6 +77,19 @@ impl<W: Write> BlockWriter<W> {
             pool.stop();
         }
         Ok(self.out)
+    }
+
+    /// Passes on what is compressed already: whole members or frames of the same compression. What was written before
+    /// comes before it, in members of its own.
+    ///
+    /// # Errors
+    /// Reading or writing failed.
+    pub(crate) fn compressed(&mut self, mut members: impl Read) -> io::Result<()> {
+        self.flush_block()?;
+        if let Some(pool) = &mut self.pool {
+            while pool.write_oldest(&mut self.out)? {}
+        }
+        io::copy(&mut members, &mut self.out).map(drop)
     }
 
     fn flush_block(&mut self) -> io::Result<()> {

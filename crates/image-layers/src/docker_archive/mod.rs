@@ -63,7 +63,16 @@ pub fn write(store: &Store, image: &LocalImage, file: &Path, repo_tags: &[String
     for (layer, diff_id) in image.layers().iter().zip(&image.config.rootfs.diff_ids) {
         let name = format!("{}.tar", diff_id.hex());
         if !layers.contains(&name) {
-            write_layer(store, &mut archive, file, &name, layer, diff_id)?;
+            let blob = LayerBlob { store, layer, diff_id };
+            if gzip && blob.is_gzip()? {
+                // A gzip stream is members one after another: the layer's own are taken as they are.
+                let size = blob.size(file)?;
+                let mut hashed = Hashed { inner: store.open_blob(&layer.digest)?, sum: Sha256::new() };
+                archive.compressed_file(&name, size, &mut hashed)?;
+                blob.check(file, &layer.digest, hashed)?;
+            } else {
+                write_layer(&blob, &mut archive, file, &name)?;
+            }
         }
         layers.push(name);
     }
@@ -75,36 +84,62 @@ pub fn write(store: &Store, image: &LocalImage, file: &Path, repo_tags: &[String
     archive.publish()
 }
 
-fn write_layer(
-    store: &Store,
-    archive: &mut NewArchive,
-    file: &Path,
-    name: &str,
-    layer: &Descriptor,
-    diff_id: &Digest,
-) -> Result<(), LayoutError> {
-    let blob_path = store.blob_path(&layer.digest);
-    let open = || -> Result<Box<dyn Read>, LayoutError> {
-        let blob = BufReader::with_capacity(1 << 20, store.open_blob(&layer.digest)?);
-        decoder(blob).map_err(LayoutError::io("inflate", &blob_path))
-    };
-    let size = match store.noted_uncompressed_size(&layer.digest) {
-        Some(size) => size,
-        None => io::copy(&mut open()?, &mut io::sink()).map_err(LayoutError::io("inflate", &blob_path))?,
-    };
-    let mut hashed = Hashed { inner: open()?, sum: Sha256::new() };
+/// A layer that goes into an archive.
+struct LayerBlob<'a> {
+    store: &'a Store,
+    layer: &'a Descriptor,
+    diff_id: &'a Digest,
+}
+
+impl LayerBlob<'_> {
+    fn is_gzip(&self) -> Result<bool, LayoutError> {
+        let (path, mut start) = (self.store.blob_path(&self.layer.digest), Vec::new());
+        let blob = self.store.open_blob(&self.layer.digest)?;
+        blob.take(2).read_to_end(&mut start).map_err(LayoutError::io("read", &path))?;
+        Ok(start == [0x1f, 0x8b])
+    }
+
+    fn inflated(&self) -> Result<Hashed<Box<dyn Read>>, LayoutError> {
+        let blob = BufReader::with_capacity(1 << 20, self.store.open_blob(&self.layer.digest)?);
+        let inner = decoder(blob).map_err(LayoutError::io("inflate", &self.store.blob_path(&self.layer.digest)))?;
+        Ok(Hashed { inner, sum: Sha256::new() })
+    }
+
+    /// The size of the layer's tar: as it was noted by who made or unpacked the layer, else counted.
+    fn size(&self, file: &Path) -> Result<u64, LayoutError> {
+        if let Some(size) = self.store.noted_uncompressed_size(&self.layer.digest) {
+            return Ok(size);
+        }
+        let mut inflated = self.inflated()?;
+        let path = self.store.blob_path(&self.layer.digest);
+        let size = io::copy(&mut inflated, &mut io::sink()).map_err(LayoutError::io("inflate", &path))?;
+        self.check(file, self.diff_id, inflated)?;
+        self.store.note_uncompressed_size(&self.layer.digest, size);
+        Ok(size)
+    }
+
+    /// Whether what was read is what it should be.
+    fn check<R>(&self, file: &Path, expected: &Digest, read: Hashed<R>) -> Result<(), LayoutError> {
+        let found = Digest::from_sha256(&read.sum.finalize().into());
+        if found == *expected {
+            return Ok(());
+        }
+        let (layer, expected) = (self.layer.digest.clone(), expected.clone());
+        Err(LayoutError::DiffId { path: file.to_owned(), layer, expected, found })
+    }
+}
+
+fn write_layer(blob: &LayerBlob<'_>, archive: &mut NewArchive, file: &Path, name: &str) -> Result<(), LayoutError> {
+    let size = blob.size(file)?;
+    let mut hashed = blob.inflated()?;
     let written = archive.file(name, size, &mut hashed);
     if written.is_err() {
         // If the note was wrong, the next attempt counts for itself.
-        store.forget_uncompressed_size(&layer.digest);
+        blob.store.forget_uncompressed_size(&blob.layer.digest);
     }
     written?;
-    let found = Digest::from_sha256(&hashed.sum.finalize().into());
-    if found != *diff_id {
-        let (layer, expected) = (layer.digest.clone(), diff_id.clone());
-        return Err(LayoutError::DiffId { path: file.to_owned(), layer, expected, found });
-    }
-    store.note_uncompressed_size(&layer.digest, size);
+    blob.check(file, blob.diff_id, hashed)?;
+    blob.store.note_uncompressed_size(&blob.layer.digest, size);
     Ok(())
 }
 

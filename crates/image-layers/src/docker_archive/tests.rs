@@ -52,6 +52,25 @@ fn the_size_of_a_layer_is_found_out_when_nobody_noted_it_or_wrongly() {
     write(&store, &image, &other, &[], false).expect("the note is forgotten");
 }
 
+#[test]
+fn layers_in_gzip_go_into_an_archive_in_gzip_as_they_are() {
+    let (dir, store) = store();
+    let image = image(&store, LAYERS, ManifestFormat::Oci, Compression::Gzip { level: 6 });
+    let file = dir.path().join("image.tar.gz");
+    write(&store, &image, &file, &[], true).expect("written");
+    let bytes = fs::read(&file).expect("read");
+    for layer in image.layers() {
+        let blob = store.read_blob(&layer.digest, 1 << 20).expect("a layer");
+        assert!(bytes.windows(blob.len()).any(|window| window == blob), "the layer's own members are in the archive");
+    }
+    store.forget_uncompressed_size(&image.layers()[0].digest);
+    write(&store, &image, &file, &[], true).expect("written");
+    assert!(fs::read(&file).expect("read") == bytes, "the same bytes, whoever counts");
+    let listed = std::process::Command::new("tar").arg("-tzf").arg(&file).output().expect("tar runs");
+    assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
+    assert_eq!(String::from_utf8_lossy(&listed.stdout).lines().count(), 4, "config, two layers, manifest");
+}
+
 /// Names and contents; symbolic links are given as `-> target`.
 type Files<'a> = &'a [(&'a str, &'a [u8])];
 

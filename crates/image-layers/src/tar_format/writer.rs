@@ -51,6 +51,18 @@ impl<W: Write> TarWriter<W> {
         self.pad(entry.size)
     }
 
+    /// Appends an entry whose content `write` puts into the stream itself: exactly as many bytes as the entry states, as
+    /// the archive's readers see them.
+    ///
+    /// # Errors
+    /// Writing failed.
+    pub(crate) fn append_prepared(&mut self, entry: &TarEntry, write: impl FnOnce(&mut W) -> io::Result<()>) -> io::Result<()> {
+        self.write_header(entry)?;
+        write(&mut self.inner)?;
+        self.written += entry.size;
+        self.pad(entry.size)
+    }
+
     /// Ends the archive and gives the stream back, with the number of bytes written.
     ///
     /// # Errors
