@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use super::Compression;
+use super::gzip::GzipCodec;
 
 /// Input bytes per gzip member.
 const GZIP_BLOCK: usize = 1 << 20;
@@ -185,7 +186,7 @@ fn died() -> io::Error {
 }
 
 enum Codec {
-    Gzip(libdeflater::Compressor),
+    Gzip(GzipCodec),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
@@ -195,11 +196,7 @@ impl Codec {
         match compression {
             Compression::Zstd { level } if !(1..=22).contains(&level) => Err(no_level(i64::from(level))),
             Compression::Zstd { level } => Ok(Codec::Zstd(zstd::bulk::Compressor::new(level)?)),
-            Compression::Gzip { level } => {
-                let known = i32::try_from(level).ok().and_then(|l| libdeflater::CompressionLvl::new(l).ok());
-                let level = known.ok_or_else(|| no_level(i64::from(level)))?;
-                Ok(Codec::Gzip(libdeflater::Compressor::new(level)))
-            }
+            Compression::Gzip { level } => Ok(Codec::Gzip(GzipCodec::new(level).ok_or_else(|| no_level(i64::from(level)))?)),
             Compression::None => Err(io::Error::new(io::ErrorKind::InvalidInput, "no compression needs no codec")),
         }
     }
@@ -207,13 +204,7 @@ impl Codec {
     fn compress(&mut self, input: &[u8]) -> io::Result<Vec<u8>> {
         match self {
             Codec::Zstd(codec) => codec.compress(input),
-            Codec::Gzip(codec) => {
-                // The header has no time and no name: nothing in the output but the input.
-                let mut output = vec![0; codec.gzip_compress_bound(input.len())];
-                let length = codec.gzip_compress(input, &mut output).map_err(io::Error::other)?;
-                output.truncate(length);
-                Ok(output)
-            }
+            Codec::Gzip(codec) => codec.compress(input),
         }
     }
 }

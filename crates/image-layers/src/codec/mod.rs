@@ -2,6 +2,8 @@
 
 mod blocks;
 mod decode;
+mod gzip;
+mod incompressible;
 
 pub(crate) use blocks::BlockWriter;
 pub use decode::decoder;

@@ -445,6 +445,12 @@ fn the_layer_writer_has_not_changed() {
         let content: Vec<u8> = (0..size as u64).map(|n| (n.wrapping_mul(0x9e37_79b9) >> 13) as u8 & 0x3f).collect();
         fs::write(path, content).expect("written");
     }
+    let mut noise = 1_u64;
+    let mut random = || {
+        noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        (noise >> 56) as u8
+    };
+    fs::write(upper.join("noise"), (0..200_000).map(|_| random()).collect::<Vec<_>>()).expect("written");
     fs::hard_link(upper.join("a/empty"), upper.join("a/link")).expect("linked");
     symlink("../target", upper.join("a/symlink")).expect("linked");
     shell(
