@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oci_client::client::{Certificate, ClientConfig, ClientProtocol};
+use oci_client::errors::OciDistributionError;
 use oci_client::secrets::RegistryAuth;
 use oci_client::{Client, Reference, RegistryOperation};
 use reqwest::header::HeaderValue;
@@ -32,6 +33,7 @@ pub(crate) struct Endpoints {
     auth_path: Option<PathBuf>,
     clients: Mutex<HashMap<String, Endpoint>>,
     questions: Mutex<Option<reqwest::Client>>,
+    sender: Mutex<Option<reqwest::Client>>,
 }
 
 /// Clients for one set of credentials, made when first needed: each reads the machine's certificate authorities, which
@@ -68,8 +70,8 @@ impl Endpoints {
             // Malformed certificates shall be found at start, not in the first build.
             settings.client(None)?;
         }
-        let (clients, questions) = (Mutex::default(), Mutex::default());
-        Ok(Self { settings, auth_file, auth_path: config.auth_file.clone(), clients, questions })
+        let (clients, questions, sender) = Default::default();
+        Ok(Self { settings, auth_file, auth_path: config.auth_file.clone(), clients, questions, sender })
     }
 
     /// Whether `registry` is spoken to in plain http.
@@ -85,6 +87,17 @@ impl Endpoints {
             *known = builder.connect_timeout(CONNECT_TIMEOUT).timeout(READ_TIMEOUT).user_agent(USER_AGENT).build().ok();
         }
         known.clone()
+    }
+
+    /// A client for bodies whose end is not known yet, made when first needed. It has no time-out for the sending.
+    pub(crate) fn sender(&self) -> Result<reqwest::Client, RegistryError> {
+        let mut known = self.sender.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(client) = &*known {
+            return Ok(client.clone());
+        }
+        let client = self.settings.sender().map_err(|source| RegistryError::Client { source: Box::new(source) })?;
+        *known = Some(client.clone());
+        Ok(client)
     }
 
     /// The clients to reach `target` with.
@@ -117,6 +130,13 @@ impl ClientSettings {
             ..ClientConfig::default()
         })
         .map_err(|source| RegistryError::Client { source: Box::new(source) })
+    }
+
+    fn sender(&self) -> Result<reqwest::Client, OciDistributionError> {
+        let certificates: Result<Vec<reqwest::Certificate>, _> = self.certificates.iter().map(TryInto::try_into).collect();
+        let builder = reqwest::Client::builder().tls_certs_merge(certificates?).connect_timeout(CONNECT_TIMEOUT);
+        // A body cannot be sent twice, so there is nothing to follow a redirection with.
+        Ok(builder.redirect(reqwest::redirect::Policy::none()).user_agent(USER_AGENT).build()?)
     }
 }
 
@@ -159,11 +179,11 @@ impl Endpoint {
 
     /// Logs in to the reader for pulling.
     pub(crate) async fn login_to_read(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
-        self.login(&self.reader()?, RegistryOperation::Pull, action, target).await
+        self.login(&self.reader()?, RegistryOperation::Pull, action, target).await.map(drop)
     }
 
-    /// Logs in to both clients, for checking and for pushing.
-    pub(crate) async fn login_to_write(&self, action: Action, target: &Target) -> Result<(), RegistryError> {
+    /// Logs in to both clients, for checking and for pushing; gives the token for pushing, if the registry deals in tokens.
+    pub(crate) async fn login_to_write(&self, action: Action, target: &Target) -> Result<Option<String>, RegistryError> {
         self.login(&self.reader()?, RegistryOperation::Pull, action, target).await?;
         let writer = self.writer()?;
         let login = self.login(&writer, RegistryOperation::Push, action, target);
@@ -181,7 +201,7 @@ impl Endpoint {
         operation: RegistryOperation,
         action: Action,
         target: &Target,
-    ) -> Result<(), RegistryError> {
+    ) -> Result<Option<String>, RegistryError> {
         let token = client.auth(&wire(&target.location), &self.auth, operation).await.map_err(|e| classify(e, action, target))?;
         match token {
             Some(token) if HeaderValue::from_str(&token).is_err() => Err(RegistryError::Protocol {
@@ -190,7 +210,7 @@ impl Endpoint {
                 registry: target.location.registry.clone(),
                 message: "its token holds characters no header can carry".to_owned(),
             }),
-            _ => Ok(()),
+            token => Ok(token),
         }
     }
 }

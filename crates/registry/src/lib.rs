@@ -21,6 +21,7 @@ mod registry;
 mod resolve;
 mod retry;
 mod upload;
+mod upload_followed;
 
 pub use config::{RegistryAlias, RegistryConfig};
 pub use error::{Action, RegistryError};

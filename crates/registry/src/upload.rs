@@ -1,32 +1,24 @@
 //! One blob from the store into a repository: asked for first, mounted from another repository of the same registry where
 //! that is known to work, else sent in one streaming PUT. Chunked uploads are slower and need as many requests as chunks.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use build_model::Digest;
 use futures_util::StreamExt as _;
-use futures_util::stream;
-use image_layers::{Descriptor, FollowedBlob, Store, StoreError};
+use image_layers::{Descriptor, Store, StoreError};
 use oci_client::errors::OciDistributionError;
-use tokio::sync::mpsc::{Sender, channel};
-use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
 
 use crate::alias::Target;
-use crate::classify::{classify, panicked};
+use crate::classify::classify;
 use crate::endpoint::{Endpoint, stalled, wire};
 use crate::error::{Action, RegistryError};
-use crate::image_reference::ImageReference;
 use crate::registry::Registry;
-use crate::retry::guarded;
 
 /// Pieces a file is read in.
 const PIECE: usize = 1 << 20;
-/// Bytes of one PATCH request: what `oci-client` sends at once.
-const PATCH: usize = 4 << 20;
 /// Longest time without a byte taken. After the last byte a registry may move the blob to slow storage before it answers.
 pub(crate) const STALL: Duration = Duration::from_secs(300);
 /// A mount is a small matter for the registry; uploading instead is always possible.
@@ -65,40 +57,6 @@ impl Registry {
             .await
     }
 
-    /// Sends a blob that is still being written to the repository `registry/repository`, in pieces as they come (PATCH
-    /// requests: its size and digest are known only at the end). Not tried again: the blob will be in the store soon, and
-    /// a push sends what the repository lacks.
-    ///
-    /// # Errors
-    /// No permission, the registry fails, or the writer gives up.
-    pub async fn upload_followed(&self, blob: FollowedBlob, registry: &str, repository: &str) -> Result<Digest, RegistryError> {
-        let action = Action::Push;
-        let target = self.target(&ImageReference::repository(registry, repository)?)?;
-        let endpoint = self.endpoint(&target)?;
-        endpoint.login_to_write(action, &target).await?;
-        let (sender, receiver) = channel(1);
-        let end = blob.clone();
-        let reading = tokio::task::spawn_blocking(move || read_pieces(blob, &sender));
-        let pieces = stream::unfold(receiver, |mut pieces| async { pieces.recv().await.map(|piece| (piece, pieces)) });
-        let wire = wire(&target.location);
-        let sent = guarded(action, &target, async {
-            endpoint.writer()?.push_blob_stream_chunked(&wire, pieces).await.map_err(|e| classify(e, action, &target))
-        })
-        .await?;
-        // Both have ended with the stream.
-        let written = reading.await.ok().and_then(|()| end.digest().ok());
-        match written {
-            Some(digest) if digest.as_str() == sent.blob_digest => Ok(digest),
-            Some(digest) => Err(RegistryError::DigestMismatch {
-                target: format!("a blob of {target}"),
-                registry: target.location.registry.clone(),
-                expected: digest.to_string(),
-                found: sent.blob_digest,
-            }),
-            None => Err(panicked(action, &target)),
-        }
-    }
-
     /// Tries to mount; any answer but "created" means that the blob has to be sent. Registries refuse mounts when the token
     /// does not cover the source, and may answer with an upload session instead, which then just expires.
     async fn mount(&self, endpoint: &Endpoint, target: &Target, blob: &Descriptor) -> bool {
@@ -113,23 +71,6 @@ impl Registry {
                 false
             }
             Err(_) => false,
-        }
-    }
-}
-
-/// Reads a growing blob to its end in pieces of one PATCH request each. Ends early when nobody takes them any more.
-fn read_pieces(mut blob: FollowedBlob, pieces: &Sender<Result<Bytes, OciDistributionError>>) {
-    loop {
-        let mut piece = Vec::with_capacity(PATCH);
-        let read = (&mut blob).take(PATCH as u64).read_to_end(&mut piece);
-        let piece = match read {
-            Ok(0) => return,
-            Ok(_) => Ok(piece.into()),
-            Err(_) => Err(OciDistributionError::GenericError(Some("the layer was given up".to_owned()))),
-        };
-        let is_last = piece.is_err();
-        if pieces.blocking_send(piece).is_err() || is_last {
-            return;
         }
     }
 }
@@ -173,7 +114,7 @@ async fn send(endpoint: &Endpoint, target: &Target, store: &Store, blob: &Descri
 }
 
 /// Returns once `sent` has not moved for [`STALL`].
-async fn standstill(sent: &AtomicU64) {
+pub(crate) async fn standstill(sent: &AtomicU64) {
     let mut before = sent.load(Ordering::Relaxed);
     loop {
         tokio::time::sleep(STALL).await;

@@ -76,6 +76,36 @@ async fn a_token_no_header_can_carry_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_login_does_not_follow_an_upload_to_another_host() {
+    let elsewhere = Canned::start(|_, request| match request.line.split(' ').next() {
+        Some("PATCH") => Answer(202, vec![("Location", "/elsewhere/2".into())], vec![]),
+        _ => Answer(201, vec![], vec![]),
+    });
+    let place = format!("http://{}/elsewhere/1?state=x", elsewhere.host);
+    let server = Canned::start(move |host, request| match request.line.split(' ').next() {
+        Some("POST") => Answer(202, vec![("Location", place.clone())], vec![]),
+        _ if request.line.starts_with("GET /token") => ok(br#"{"token": "abc.def"}"#),
+        _ => Answer(401, vec![("WWW-Authenticate", format!("Bearer realm=\"http://{host}/token\",service=\"test\""))], vec![]),
+    });
+    let (_dir, ours) = store();
+    let mut writer = ours.blob_writer().expect("a writer");
+    let growing = writer.follow().expect("a reader");
+    std::io::Write::write_all(&mut writer, b"content").expect("written");
+    let (digest, _) = writer.finish(None).expect("finished");
+    let sent = with_password(&server.host, "YnVpbGRlcjpzZWNyZXQ=").upload_followed(growing, &server.host, "f40/web").await;
+    assert_eq!(sent.expect("sent"), digest);
+    let header = |server: &Canned, method: &str| {
+        let seen = server.seen.lock().expect("lock").clone();
+        let request = seen.iter().find(|r| r.line.starts_with(method)).expect("a request").clone();
+        (request.line.clone(), request.header("authorization").map(str::to_owned))
+    };
+    assert_eq!(header(&server, "POST").1.as_deref(), Some("Bearer abc.def"));
+    assert_eq!(header(&elsewhere, "PATCH"), ("PATCH /elsewhere/1?state=x".to_owned(), None));
+    let (line, authorization) = header(&elsewhere, "PUT");
+    assert!(line.starts_with("PUT /elsewhere/2?digest=sha256%3A") && authorization.is_none(), "{line}");
+}
+
+#[tokio::test]
 async fn a_registry_that_holds_something_else_after_a_push_is_noticed() {
     let server = Canned::start(|_, request| match request.line.split(' ').next() {
         Some("PUT") => Answer(201, vec![("Location", "/v2/x".into())], vec![]),

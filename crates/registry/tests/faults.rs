@@ -72,6 +72,13 @@ async fn access_needs_the_right_password_from_the_auth_file() {
     let (_dir, theirs) = store();
     let name = reference(&format!("{}/f40/web:1", server.host));
     assert_eq!(allowed.pull(&name, &x86_64(), &theirs, &|_| {}).await.expect("pull"), made);
+    let mut writer = ours.blob_writer().expect("a writer");
+    let growing = writer.follow().expect("a reader");
+    std::io::Write::write_all(&mut writer, b"written with a login").expect("written");
+    let (digest, _) = writer.finish(None).expect("finished");
+    assert_eq!(allowed.upload_followed(growing.clone(), &server.host, "f40/web").await.expect("sent"), digest);
+    let err = with(None).upload_followed(growing, &server.host, "f40/web").await.expect_err("no login");
+    assert!(matches!(err, RegistryError::Unauthorized { .. }), "{err}");
     let err = allowed.push(&ours, &made, &server.host, "f41/web", &[], &|_| {}).await.expect_err("the entry is for f40 only");
     assert!(matches!(err, RegistryError::Unauthorized { .. }), "{err}");
 }
@@ -196,6 +203,11 @@ async fn an_own_authority_is_trusted_when_it_is_configured() {
     let ca_files = vec![server.file("bundle.pem")];
     let trusting = client_of(RegistryConfig { ca_files, ..RegistryConfig::default() });
     trusting.push(&ours, &made, &server.host, "web", &[tag("1")], &|_| {}).await.expect("push over TLS");
+    let mut writer = ours.blob_writer().expect("a writer");
+    let growing = writer.follow().expect("a reader");
+    std::io::Write::write_all(&mut writer, b"written over TLS").expect("written");
+    let (digest, _) = writer.finish(None).expect("finished");
+    assert_eq!(trusting.upload_followed(growing, &server.host, "web").await.expect("sent"), digest);
 }
 
 #[test]

@@ -18,6 +18,8 @@ use super::gzip::GzipCodec;
 const GZIP_BLOCK: usize = 1 << 20;
 /// Input bytes per zstd frame: larger, because at level 3 matches reach back 2 MiB.
 const ZSTD_BLOCK: usize = 4 << 20;
+/// How far the threads stand back.
+const NICE: i32 = 5;
 /// More threads than this only cost memory.
 const THREADS_MAX: usize = 32;
 
@@ -140,6 +142,8 @@ impl Pool {
             let mut codec = Codec::new(compression)?;
             let jobs = Arc::clone(&receiver);
             let work = move || {
+                // Who hashes, writes and sends what is compressed goes first: what waits for them is at the end of a build.
+                let _ = rustix::process::nice(NICE);
                 while let Some(job) = next_job(&jobs) {
                     let output = codec.compress(&job.input);
                     // Nobody waits any more when the packing was given up.

@@ -66,6 +66,13 @@ fn serve(stream: TcpStream, host: &str, seen: &Mutex<Vec<Request>>, answer: &dyn
         let request = Request { line: lines[0].trim_end_matches(" HTTP/1.1").to_owned(), headers };
         let length = request.header("content-length").and_then(|l| l.parse().ok()).unwrap_or(0);
         std::io::copy(&mut reader.by_ref().take(length), &mut std::io::sink()).expect("the body");
+        let mut chunk = String::new();
+        while request.header("transfer-encoding") == Some("chunked") && chunk != "0\r\n" {
+            chunk.clear();
+            reader.read_line(&mut chunk).expect("a chunk's size");
+            let length = u64::from_str_radix(chunk.trim_end(), 16).expect("a size");
+            std::io::copy(&mut reader.by_ref().take(length + 2), &mut std::io::sink()).expect("a chunk");
+        }
         let Answer(status, headers, body) = answer(host, &request);
         let head = request.line.starts_with("HEAD");
         seen.lock().expect("lock").push(request);
