@@ -6,7 +6,7 @@
 
 use build_model::{Blame, Diagnose};
 
-use crate::path_match::{PathPattern, PatternError};
+use crate::path_match::{PathPattern, PatternError, check_pattern};
 
 /// The lines of a `.dockerignore`.
 #[derive(Debug, Clone, Default)]
@@ -78,7 +78,12 @@ impl IgnoreRules {
             }
             let cleaned = clean(pattern);
             let pattern = PathPattern::parse(&cleaned).map_err(|source| IgnoreError::Pattern { line: index + 1, source })?;
-            let elements = cleaned.split('/').map(str::to_owned).collect();
+            let mut elements: Vec<String> = cleaned.split('/').map(str::to_owned).collect();
+            // A slash that is escaped or in brackets does not part elements: its pieces are no patterns, and which
+            // directories it may match in is not looked into.
+            if elements.iter().any(|element| check_pattern(element).is_err()) {
+                elements = vec!["**".to_owned()];
+            }
             rules.push(Rule { pattern, exception, elements });
         }
         Ok(IgnoreRules { rules })
@@ -161,6 +166,16 @@ mod tests {
 
     fn rules(text: &str) -> IgnoreRules {
         IgnoreRules::parse(text).expect(text)
+    }
+
+    #[test]
+    fn a_slash_that_parts_no_elements_hides_nothing() {
+        // Found by fuzzing: the pieces `b\\` and `[x` match nothing, and the directory was not entered.
+        for (exception, path, dir) in [(r"a/b\/b/c", "a/b/b/c", "a/b"), ("a[x/]/c", "ax/c", "ax")] {
+            let rules = IgnoreRules::parse(&format!("**\n!{exception}\n")).expect("rules");
+            assert!(!rules.is_excluded(path), "{path}");
+            assert!(rules.may_contain_included(dir), "{dir}");
+        }
     }
 
     #[test]
