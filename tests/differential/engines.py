@@ -34,9 +34,9 @@ class Ours:
         self.state, self.bases = state, bases
         self.program = Path(os.environ.get("CONTAINERBUILD") or ROOT / "target/debug/containerbuild")
 
-    def build(self, case, directory, out, *flags):
+    def build(self, case, directory, out, *flags, network="none"):
         """Builds a case."""
-        command = [self.program, "build", directory, "--store", self.state / "store", "--no-cache", "--network=none"]
+        command = [self.program, "build", directory, "--store", self.state / "store", "--no-cache", f"--network={network}"]
         command += ["--progress=plain", f"--output=oci:{out}", *flags]
         command += [f"--base={name}=oci:{layout}" for name, layout in self.bases.items()]
         command += [f"--build-arg={key}={value}" for key, value in case.build_args.items()]

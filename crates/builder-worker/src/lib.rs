@@ -3,6 +3,7 @@
 //! `worker` is the long-running host (check-in, supervision), `task` is what one child process does for one Koji task,
 //! `cli` is everything a person can call. `config` is the site's configuration; `koji_rpms` answers the provenance
 //! crate's questions with hub calls; `gated_build` runs the engine behind the gate, for tasks and for the command line;
+//! `remote_fetcher` is what ADD of URLs gets where there is a network;
 //! `settle` makes what a RUN leaves the same every time; `provenance` gathers what the report of an image needs, `verify`
 //! makes the proof again; `policy_cases` tries a policy on recorded and described images.
 
@@ -15,6 +16,7 @@ pub mod koji_rpms;
 mod pinned_images;
 mod policy_cases;
 mod provenance;
+mod remote_fetcher;
 mod rpm_list;
 mod settle;
 mod task;

@@ -11,14 +11,14 @@ use build_model::ScmUrl;
 
 use crate::DistGitError;
 use crate::checkout_dir::CheckoutDir;
-use crate::git::Git;
+use crate::git::{Git, Remote};
 use crate::git_messages::Complaint;
-use crate::remote_refs::RemoteRefs;
+use crate::remote_refs::{RemoteRefs, is_object_id};
 
 /// Longest wait for an answer about refs and for local commands.
-const SHORT: Duration = Duration::from_secs(300);
+pub(crate) const SHORT: Duration = Duration::from_secs(300);
 /// Longest wait for a fetch or for writing the files.
-const LONG: Duration = Duration::from_secs(3600);
+pub(crate) const LONG: Duration = Duration::from_secs(3600);
 /// Where fetched branches are kept.
 const TRACKED: &str = "refs/remotes/origin/";
 
@@ -50,18 +50,14 @@ pub async fn checkout(
     log: &(dyn Fn(&str) + Sync),
 ) -> Result<SourceTree, DistGitError> {
     let dir = CheckoutDir::create(dest)?;
-    let git = Git::new(url, &dir, log)?;
-    let refs = list_refs(&git, url).await?;
-    let wanted = Wanted::new(url, branch, &refs)?;
-    let format = if wanted.commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
-    git.run("prepare a repository for", SHORT, &["init", "--quiet", "--template=", format]).await?;
+    let git = Git::new(Remote::of(url)?, &dir, log)?;
+    let refs = list_refs(&git, &url.revision).await?;
+    let wanted = Wanted::new(&git, &url.revision, branch, &refs)?;
+    init(&git, &wanted).await?;
     let commit = fetch(&git, &wanted, &refs).await?;
     let branches = branches_holding(&git, &commit, branch, &refs).await?;
-    let time = git.run("read the commit of", SHORT, &["show", "-s", "--format=%ct", &commit]).await?;
-    let commit_time =
-        time.trim().parse().map_err(|_| DistGitError::Unreadable { purpose: "read the commit", line: time.clone() })?;
-    git.run("write the files of", LONG, &["checkout", "--quiet", "--force", "--no-recurse-submodules", "--detach", &commit])
-        .await?;
+    let commit_time = commit_time(&git, &commit).await?;
+    write_files(&git, &commit).await?;
     let top = dir.source();
     let root = subdirectory(&top, &url.subdir, &commit)?;
     let walked = top.clone();
@@ -77,8 +73,26 @@ pub async fn checkout(
     Ok(SourceTree { root, commit, commit_time, branches })
 }
 
+/// An empty repository for objects of the kind that is wanted.
+pub(crate) async fn init(git: &Git<'_>, wanted: &Wanted<'_>) -> Result<(), DistGitError> {
+    let format = if wanted.commit.len() == 64 { "--object-format=sha256" } else { "--object-format=sha1" };
+    git.run("prepare a repository for", SHORT, &["init", "--quiet", "--template=", format]).await.map(drop)
+}
+
+/// Committer time, seconds since 1970.
+pub(crate) async fn commit_time(git: &Git<'_>, commit: &str) -> Result<i64, DistGitError> {
+    let time = git.run("read the commit of", SHORT, &["show", "-s", "--format=%ct", commit]).await?;
+    time.trim().parse().map_err(|_| DistGitError::Unreadable { purpose: "read the commit", line: time.clone() })
+}
+
+/// The files of a commit into the directory for them.
+pub(crate) async fn write_files(git: &Git<'_>, commit: &str) -> Result<(), DistGitError> {
+    let args = ["checkout", "--quiet", "--force", "--no-recurse-submodules", "--detach", commit];
+    git.run("write the files of", LONG, &args).await.map(drop)
+}
+
 /// What to fetch.
-struct Wanted<'a> {
+pub(crate) struct Wanted<'a> {
     /// As the URL has it.
     revision: &'a str,
     commit: String,
@@ -87,9 +101,8 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(url: &'a ScmUrl, branch: Option<&str>, refs: &RemoteRefs) -> Result<Self, DistGitError> {
-        let revision = url.revision.as_str();
-        if url.is_pinned() {
+    pub(crate) fn new(git: &Git<'_>, revision: &'a str, branch: Option<&str>, refs: &RemoteRefs) -> Result<Self, DistGitError> {
+        if is_object_id(&revision.to_ascii_lowercase()) {
             let hint = branch.filter(|b| refs.has_branch(b)).map(|b| format!("refs/heads/{b}"));
             return Ok(Self { revision, commit: revision.to_ascii_lowercase(), hint });
         }
@@ -100,15 +113,17 @@ impl<'a> Wanted<'a> {
             return Err(DistGitError::AbbreviatedHash { revision: revision.to_owned() });
         }
         let suggestion = refs.similar_branch(revision);
-        Err(DistGitError::RevisionNotFound { url: url.git_url(), revision: revision.to_owned(), suggestion })
+        Err(DistGitError::RevisionNotFound { url: git.url().to_owned(), revision: revision.to_owned(), suggestion })
     }
 }
 
-async fn list_refs(git: &Git<'_>, url: &ScmUrl) -> Result<RemoteRefs, DistGitError> {
+/// Branches and tags, or the one ref that is asked for and is neither.
+pub(crate) async fn list_refs(git: &Git<'_>, revision: &str) -> Result<RemoteRefs, DistGitError> {
     const PURPOSE: &str = "list the branches of";
     let mut args = vec!["ls-remote", "--quiet"];
+    let elsewhere = revision.strip_prefix("refs/").is_some_and(|rest| !rest.starts_with("heads/") && !rest.starts_with("tags/"));
     // with HEAD as a pattern, --heads would leave it out
-    let patterns: &[&str] = if url.revision == "HEAD" { &["HEAD"] } else { &[] };
+    let patterns: &[&str] = if revision == "HEAD" || elsewhere { &[revision] } else { &[] };
     if patterns.is_empty() {
         args.extend(["--heads", "--tags"]);
     }
@@ -119,7 +134,7 @@ async fn list_refs(git: &Git<'_>, url: &ScmUrl) -> Result<RemoteRefs, DistGitErr
 }
 
 /// Gets the commit into the local repository. Gives its hash, which for the hash of an annotated tag is another.
-async fn fetch(git: &Git<'_>, wanted: &Wanted<'_>, refs: &RemoteRefs) -> Result<String, DistGitError> {
+pub(crate) async fn fetch(git: &Git<'_>, wanted: &Wanted<'_>, refs: &RemoteRefs) -> Result<String, DistGitError> {
     const PURPOSE: &str = "fetch from";
     let fetch = ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules"];
     let alone = [&fetch[..], &["--depth=1", "--", git.url(), &wanted.commit]].concat();
@@ -174,7 +189,7 @@ async fn branches_holding(
 }
 
 /// The build context inside the checkout. A sub-directory that is a link to outside is refused.
-fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<PathBuf, DistGitError> {
+pub(crate) fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<PathBuf, DistGitError> {
     if subdir.is_empty() {
         return Ok(top.to_owned());
     }
@@ -193,7 +208,7 @@ fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<PathBuf, DistG
 
 /// Gives files 0644 or 0755 and directories 0755, whatever our umask: COPY carries modes into the image.
 /// Gives remarks about things of the repository that were not fetched.
-fn tidy(top: &Path) -> Result<Vec<&'static str>, DistGitError> {
+pub(crate) fn tidy(top: &Path) -> Result<Vec<&'static str>, DistGitError> {
     use std::os::unix::fs::PermissionsExt as _;
 
     let io = |action| move |path: &Path, source| DistGitError::Io { action, path: path.to_owned(), source };

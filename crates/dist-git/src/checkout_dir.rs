@@ -46,10 +46,21 @@ impl CheckoutDir {
         self.dest.join("home")
     }
 
+    /// Puts git's data beside the files, where git looks for it by itself.
+    pub fn move_git_dir(&self) -> Result<(), DistGitError> {
+        let path = self.git_dir();
+        std::fs::rename(&path, self.source().join(".git")).map_err(|source| DistGitError::Io { action: "move", path, source })
+    }
+
     /// The checkout is good: the files stay, for whoever owns `dest`; git's data goes.
     pub fn keep_source(mut self) -> Result<PathBuf, DistGitError> {
         for part in [self.git_dir(), self.home()] {
-            std::fs::remove_dir_all(&part).map_err(|source| DistGitError::Io { action: "remove", path: part, source })?;
+            match std::fs::remove_dir_all(&part) {
+                Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(DistGitError::Io { action: "remove", path: part, source });
+                }
+                _ => {}
+            }
         }
         self.kept = true;
         Ok(self.source())

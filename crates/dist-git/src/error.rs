@@ -95,6 +95,22 @@ pub enum DistGitError {
         /// The directory asked for.
         subdir: String,
     },
+    /// A file of it, or all of it packed, is beyond what a build may fetch.
+    #[error("{url} is too large: git may write no file of more than {limit} bytes")]
+    TooLarge {
+        /// Repository URL.
+        url: String,
+        /// The limit.
+        limit: u64,
+    },
+    /// A repository inside it.
+    #[error("{path} in {url} is a submodule, and submodules are not fetched")]
+    Submodule {
+        /// Repository URL.
+        url: String,
+        /// Where in the repository.
+        path: String,
+    },
     /// Git has no such transport any more.
     #[error("the scheme {scheme} is not supported by git")]
     Scheme {
@@ -132,6 +148,8 @@ impl Diagnose for DistGitError {
             | DistGitError::AbbreviatedHash { .. }
             | DistGitError::SubdirNotFound { .. }
             | DistGitError::SubdirOutside { .. }
+            | DistGitError::TooLarge { .. }
+            | DistGitError::Submodule { .. }
             | DistGitError::Scheme { .. } => Blame::Packager,
             DistGitError::GitProgram { .. }
             | DistGitError::Unreachable { .. }
@@ -155,6 +173,8 @@ impl Diagnose for DistGitError {
             DistGitError::Unreadable { .. } => "git-unreadable",
             DistGitError::SubdirNotFound { .. } => "scm-subdir-not-found",
             DistGitError::SubdirOutside { .. } => "scm-subdir-outside",
+            DistGitError::TooLarge { .. } => "scm-too-large",
+            DistGitError::Submodule { .. } => "scm-submodule",
             DistGitError::Scheme { .. } => "scm-scheme",
             DistGitError::DestinationInUse { .. } | DistGitError::Io { .. } => "checkout-directory",
         }
@@ -166,6 +186,9 @@ impl Diagnose for DistGitError {
             DistGitError::RevisionNotFound { .. } => Some("push the commit before building it".to_owned()),
             DistGitError::AbbreviatedHash { .. } => Some("give all 40 digits of the commit".to_owned()),
             DistGitError::GitProgram { .. } => Some("install git on the builder".to_owned()),
+            DistGitError::Submodule { .. } => {
+                Some("add it with an ADD of its own, and write `?submodules=false` behind this URL".to_owned())
+            }
             DistGitError::Scheme { .. } => Some("use git+https".to_owned()),
             _ => None,
         }

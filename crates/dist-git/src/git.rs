@@ -8,12 +8,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use build_model::ScmUrl;
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
 use crate::DistGitError;
 use crate::checkout_dir::CheckoutDir;
-use crate::git_messages::{Complaint, classify};
+use crate::git_messages::{Complaint, classify, ended_at_file_limit};
 
 /// Git's last lines kept for the error message.
 const LAST_LINES: usize = 12;
@@ -68,7 +70,37 @@ pub(crate) struct Git<'a> {
     work_tree: PathBuf,
     home: PathBuf,
     global_config: PathBuf,
+    file_limit: Option<u64>,
     log: &'a (dyn Fn(&str) + Sync),
+}
+
+/// A repository and the transports git may use to get there.
+pub(crate) struct Remote {
+    url: String,
+    protocols: &'static str,
+}
+
+impl Remote {
+    /// # Errors
+    /// For a transport git does not have.
+    pub fn new(url: String, transport: &str) -> Result<Self, DistGitError> {
+        let protocols = match transport {
+            "git" => "git",
+            "https" => "https",
+            "http" => "http:https",
+            "ssh" => "ssh",
+            "file" => "file",
+            other => return Err(DistGitError::Scheme { scheme: other.to_owned() }),
+        };
+        Ok(Self { url, protocols })
+    }
+
+    /// # Errors
+    /// For a scheme git cannot speak.
+    pub fn of(url: &ScmUrl) -> Result<Self, DistGitError> {
+        Self::new(url.git_url(), url.scheme.strip_prefix("git+").unwrap_or(&url.scheme))
+            .map_err(|_| DistGitError::Scheme { scheme: url.scheme.clone() })
+    }
 }
 
 /// How a git command failed.
@@ -79,36 +111,34 @@ pub(crate) struct Refusal {
 
 impl<'a> Git<'a> {
     /// # Errors
-    /// For a scheme git cannot speak, and when the private configuration cannot be written.
-    pub fn new(url: &ScmUrl, dir: &CheckoutDir, log: &'a (dyn Fn(&str) + Sync)) -> Result<Self, DistGitError> {
+    /// When the private configuration cannot be written.
+    pub fn new(remote: Remote, dir: &CheckoutDir, log: &'a (dyn Fn(&str) + Sync)) -> Result<Self, DistGitError> {
         let mut global_config = PathBuf::from("/dev/null");
-        let protocols = match url.scheme.as_str() {
-            "git" => "git",
-            "git+https" => "https",
-            "git+http" => "http:https",
-            "git+ssh" => "ssh",
-            "git+file" => {
-                // Git refuses repositories owned by another user; whether this one may be read is not git's to decide
-                // here but the allow-list's. Only a configuration file reaches the serving half of git.
-                global_config = dir.home().join("gitconfig");
-                std::fs::write(&global_config, "[safe]\n\tdirectory = *\n").map_err(|source| DistGitError::Io {
-                    action: "write",
-                    path: global_config.clone(),
-                    source,
-                })?;
-                "file"
-            }
-            other => return Err(DistGitError::Scheme { scheme: other.to_owned() }),
-        };
+        if remote.protocols == "file" {
+            // Git refuses repositories owned by another user; whether this one may be read is not git's to decide
+            // here but the allow-list's. Only a configuration file reaches the serving half of git.
+            global_config = dir.home().join("gitconfig");
+            std::fs::write(&global_config, "[safe]\n\tdirectory = *\n").map_err(|source| DistGitError::Io {
+                action: "write",
+                path: global_config.clone(),
+                source,
+            })?;
+        }
         Ok(Self {
-            url: url.git_url(),
-            protocols,
+            url: remote.url,
+            protocols: remote.protocols,
             git_dir: dir.git_dir(),
             work_tree: dir.source(),
             home: dir.home(),
             global_config,
+            file_limit: None,
             log,
         })
+    }
+
+    /// The same, with no file larger than `bytes` written by git or what it starts.
+    pub fn with_file_limit(self, bytes: u64) -> Self {
+        Self { file_limit: Some(bytes), ..self }
     }
 
     /// The URL git is given.
@@ -144,6 +174,14 @@ impl<'a> Git<'a> {
         (self.log)(&format!("$ git {}", args.join(" ")));
         let child = self.command(args).spawn().map_err(|source| DistGitError::GitProgram { source })?;
         let mut group = ProcessGroup(child);
+        if let (Some(limit), Some(pid)) = (self.file_limit, group.pid()) {
+            // What git starts for the network and for unpacking inherits it: it comes after a connection was made.
+            let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+            match prlimit(Some(pid), Resource::Fsize, limit) {
+                Ok(_) | Err(Errno::SRCH) => {}
+                Err(error) => return Err(DistGitError::GitProgram { source: error.into() }),
+            }
+        }
         let (stdout, stderr) = (group.0.stdout.take(), group.0.stderr.take());
         let mut last = VecDeque::new();
         let work = async {
@@ -158,7 +196,10 @@ impl<'a> Git<'a> {
             Err(_) => Err(DistGitError::TimedOut { url: self.url.clone(), purpose, seconds: limit.as_secs(), output }),
             Ok(Err(source)) => Err(DistGitError::GitProgram { source }),
             Ok(Ok((stdout, status))) if status.success() => Ok(Ok(stdout)),
-            Ok(Ok(_)) => Ok(Err(Refusal { complaint: classify(&output), output })),
+            Ok(Ok(_)) => match self.file_limit.filter(|_| ended_at_file_limit(&output)) {
+                Some(limit) => Err(DistGitError::TooLarge { url: self.url.clone(), limit }),
+                None => Ok(Err(Refusal { complaint: classify(&output), output })),
+            },
         }
     }
 
@@ -206,10 +247,16 @@ impl<'a> Git<'a> {
 /// Ends git and everything it started when dropped before git has ended (time is up, or the task was cancelled).
 struct ProcessGroup(Child);
 
+impl ProcessGroup {
+    /// None once the child was waited for: its number may then be another's.
+    fn pid(&self) -> Option<Pid> {
+        self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw)
+    }
+}
+
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
-        // None once the child was waited for: its number may then be another's
-        if let Some(pid) = self.0.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw) {
+        if let Some(pid) = self.pid() {
             let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
         }
     }
@@ -262,7 +309,7 @@ mod tests {
         let temp = tempfile::tempdir().expect("a directory");
         let dir = CheckoutDir::create(&temp.path().join("checkout")).expect("made");
         let url = format!("git+http://127.0.0.1:{port}/web#main").parse().expect("an SCM URL");
-        let git = Git::new(&url, &dir, &|_| ()).expect("git");
+        let git = Git::new(Remote::of(&url).expect("a scheme"), &dir, &|_| ()).expect("git");
         let outcome = git.run("list the branches of", Duration::from_millis(500), &["ls-remote", git.url()]).await;
         assert!(matches!(outcome, Err(DistGitError::TimedOut { seconds: 0, .. })), "{outcome:?}");
         let (mut connection, _) = listener.accept().expect("git had connected");

@@ -14,6 +14,11 @@ pub(crate) enum Complaint {
     Other,
 }
 
+/// Whether git, or what it started, was ended because a file grew beyond the limit (SIGXFSZ is 25 on Linux), or says so.
+pub(crate) fn ended_at_file_limit(output: &[String]) -> bool {
+    output.iter().any(|line| line.contains("signal 25") || line.to_ascii_lowercase().contains("file too large"))
+}
+
 /// Searched in this order: a server that refuses an object often hangs up as well, and git then reports both.
 const PHRASES: [(Complaint, &[&str]); 3] = [
     (

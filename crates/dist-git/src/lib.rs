@@ -1,13 +1,15 @@
 //! Dist-git: SCM policy and checkout at a commit; nothing from the repository is ever executed.
 //!
 //! The worker checks the URL against [`ScmAllowList`], calls [`checkout`] and [`find_dockerfile`], and hands the
-//! resulting directory to the build as its context. Only the `git` program is used (docs/adr/0004-git-program-only.md).
+//! resulting directory to the build as its context. Only the `git` program is used (docs/adr/0004-git-program-only.md). [`fetch_tree`] does the same for repositories that an ADD names,
+//! where a build may have them.
 
 mod allow_list;
 mod checkout;
 mod checkout_dir;
 mod dockerfile;
 mod error;
+mod fetched_tree;
 mod git;
 mod git_messages;
 mod glob;
@@ -17,3 +19,4 @@ pub use allow_list::{ScmAllowList, ScmRefused};
 pub use checkout::{SourceTree, checkout};
 pub use dockerfile::{DockerfileError, find_dockerfile};
 pub use error::DistGitError;
+pub use fetched_tree::{FetchedFiles, TreeRequest, fetch_tree};

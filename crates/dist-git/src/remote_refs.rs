@@ -2,10 +2,18 @@
 
 use build_model::nearest;
 
-/// Advertised refs: name and object id, in git's order. Annotated tags are peeled to their commit.
+/// Advertised refs in git's order. Annotated tags are peeled to their commit.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RemoteRefs {
-    refs: Vec<(String, String)>,
+    refs: Vec<RemoteRef>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct RemoteRef {
+    name: String,
+    commit: String,
+    /// The object of an annotated tag.
+    tag: Option<String>,
 }
 
 /// What a revision turned out to be.
@@ -15,18 +23,22 @@ pub(crate) struct Resolved {
     pub name: String,
     /// The commit it names now.
     pub commit: String,
+    /// The object of the annotated tag that it is.
+    pub tag: Option<String>,
 }
 
 impl RemoteRefs {
     /// Reads `git ls-remote` output. A line of another form is an error, given back.
     pub fn parse(output: &str) -> Result<Self, String> {
-        let mut refs: Vec<(String, String)> = Vec::new();
+        let mut refs: Vec<RemoteRef> = Vec::new();
         for line in output.lines() {
             let (id, name) = line.split_once('\t').filter(|(id, _)| is_object_id(id)).ok_or_else(|| line.to_owned())?;
             match (name.strip_suffix("^{}"), refs.last_mut()) {
                 // the commit of the annotated tag on the line before
-                (Some(tag), Some((last, last_id))) if tag == last => id.clone_into(last_id),
-                _ => refs.push((name.to_owned(), id.to_owned())),
+                (Some(tag), Some(last)) if tag == last.name => {
+                    last.tag = Some(std::mem::replace(&mut last.commit, id.to_owned()));
+                }
+                _ => refs.push(RemoteRef { name: name.to_owned(), commit: id.to_owned(), tag: None }),
             }
         }
         Ok(Self { refs })
@@ -42,8 +54,8 @@ impl RemoteRefs {
             revision.to_owned(),
         ];
         candidates.into_iter().find_map(|name| {
-            let (_, commit) = self.refs.iter().find(|(known, _)| *known == name)?;
-            Some(Resolved { name, commit: commit.clone() })
+            let found = self.refs.iter().find(|known| known.name == name)?;
+            Some(Resolved { name, commit: found.commit.clone(), tag: found.tag.clone() })
         })
     }
 
@@ -63,7 +75,7 @@ impl RemoteRefs {
     }
 
     fn branches(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.refs.iter().filter_map(|(name, id)| Some((name.strip_prefix("refs/heads/")?, id.as_str())))
+        self.refs.iter().filter_map(|known| Some((known.name.strip_prefix("refs/heads/")?, known.commit.as_str())))
     }
 }
 
@@ -94,6 +106,8 @@ mod tests {
         assert_eq!(resolved("refs/tags/f40"), Some(("refs/tags/f40".into(), B.into())));
         assert_eq!(resolved("v1"), Some(("refs/tags/v1".into(), B.into())));
         assert_eq!(resolved("f4"), None);
+        let tag = |revision: &str| refs().resolve(revision).and_then(|r| r.tag);
+        assert_eq!((tag("v1"), tag("f40")), (Some(C.into()), None));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Sources of ADD that are not in the build context: URLs and git repositories, told apart as BuildKit does.
 
+use percent_encoding::percent_decode_str;
+
 /// Where a source is that is not below the source root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RemoteSource {
@@ -30,9 +32,38 @@ impl RemoteSource {
     }
 }
 
+/// What a file fetched from `url` is called where only a directory is named: the last part of the path, decoded. `None`
+/// where there is none that a file can have.
+pub fn url_file_name(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let rest = rest.split(['#', '?']).next().unwrap_or(rest);
+    let (_, path) = rest.split_once('/')?;
+    let path = percent_decode_str(path).decode_utf8().ok()?;
+    // As Go's path.Base: slashes at the end do not count, and an encoded slash is one.
+    let name = path.trim_end_matches('/').rsplit('/').next()?;
+    (!matches!(name, "" | "." | "..") && !name.contains('\0')).then(|| name.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_is_called_as_the_path_ends() {
+        for (url, name) in [
+            ("https://h/a/x.tar?b=/c#d/e", Some("x.tar")),
+            ("http://h/a%20b/", Some("a b")),
+            ("http://h/a%2Fb", Some("b")),
+            ("http://h", None),
+            ("http://h/", None),
+            ("http://h/a/..", None),
+            ("http://h/a%2F..", None),
+            ("http://h/%00", None),
+            ("http://h/%ff", None),
+        ] {
+            assert_eq!(url_file_name(url).as_deref(), name, "{url}");
+        }
+    }
 
     #[test]
     fn urls_repositories_and_paths_are_told_apart() {

@@ -1,9 +1,10 @@
-//! Where others take part in a build: images come from an [`ImageSource`], and [`RunHooks`] see every RUN.
+//! Where others take part in a build: images come from an [`ImageSource`], what ADD names by URL from a [`RemoteFetcher`],
+//! and [`RunHooks`] see every RUN.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use build_model::BoxedDiagnose;
-use dockerfile::Platform;
+use dockerfile::{GitSource, Platform};
 use image_layers::{FollowedBlob, LocalImage};
 
 use crate::progress::StepInfo;
@@ -15,6 +16,33 @@ pub trait ImageSource: Send + Sync {
     /// # Errors
     /// Whatever the implementation says; the build fails with it.
     fn resolve(&self, reference: &str, platform: &Platform) -> Result<LocalImage, BoxedDiagnose>;
+}
+
+/// Fetches what ADD names by URL: files over http(s), and git repositories. A build without one refuses such an ADD.
+pub trait RemoteFetcher: Send + Sync {
+    /// Writes what `url` (http or https) has to `into`, a new file. Gives its `Last-Modified` in seconds since 1970.
+    ///
+    /// # Errors
+    /// Whatever the implementation says; the step fails with it.
+    fn file(&self, url: &str, into: &Path) -> Result<Option<i64>, BoxedDiagnose>;
+
+    /// Puts the files of `source` below `into`, a directory that is not there yet. With `keep_git_dir` the repository's own
+    /// data is in `.git`, unless `source` names a directory of it.
+    ///
+    /// # Errors
+    /// Whatever the implementation says; the step fails with it.
+    fn repository(&self, source: &GitSource, keep_git_dir: bool, into: &Path) -> Result<FetchedTree, BoxedDiagnose>;
+}
+
+/// A repository's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FetchedTree {
+    /// Where they are.
+    pub root: PathBuf,
+    /// Full hash of the commit they are from.
+    pub commit: String,
+    /// Hash of the annotated tag that led there.
+    pub tag: Option<String>,
 }
 
 /// Called around every RUN that really runs (not for cached ones).

@@ -15,6 +15,7 @@ mod layers;
 mod mounts;
 pub mod netns;
 mod progress;
+mod remote;
 mod request;
 mod rootfs;
 mod sandbox;
@@ -25,8 +26,9 @@ pub use build::build;
 pub use cancel::CancelFlag;
 pub use copy::CopyError;
 pub use error::{BuildError, Foreign, StepError, StepPlace};
-pub use hooks::{ImageSource, LayerFollower, NoHooks, RunHooks};
+pub use hooks::{FetchedTree, ImageSource, LayerFollower, NoHooks, RemoteFetcher, RunHooks};
 pub use progress::{OutputStream, Progress, ProgressEvent, Silent, StepInfo};
+pub use remote::RemoteError;
 pub use request::{BuildRequest, BuiltImage, PhaseTime};
 pub use rootfs::UserError;
 pub use sandbox::{

@@ -8,7 +8,7 @@ use dockerfile::{BuildPlan, IgnoreRules};
 use image_layers::{Compression, FileDigestAlgorithm, LocalImage, ManifestFormat, Store};
 
 use crate::cancel::CancelFlag;
-use crate::hooks::{ImageSource, LayerFollower, RunHooks};
+use crate::hooks::{ImageSource, LayerFollower, RemoteFetcher, RunHooks};
 use crate::progress::Progress;
 use crate::sandbox::SandboxOptions;
 
@@ -31,6 +31,8 @@ pub struct BuildRequest<'a> {
     pub work_dir: &'a Path,
     /// Where images come from.
     pub images: &'a dyn ImageSource,
+    /// Where ADD of URLs and git repositories gets them from; `None` refuses it.
+    pub remote: Option<&'a dyn RemoteFetcher>,
     /// Labels set on the result; they override `LABEL`.
     pub labels: &'a BTreeMap<String, String>,
     /// Seconds since 1970: the image's date, and the latest time a file in a new layer has.

@@ -42,7 +42,8 @@ pub struct Args {
     /// Take an image from a layout instead of a registry; may be repeated.
     #[arg(long, value_name = "REF=oci:DIR", value_parser = base)]
     base: Vec<(String, ImageLocation)>,
-    /// What RUN steps may reach: the repositories given with --repo, nothing, or the whole network of this machine.
+    /// What RUN steps may reach: the repositories given with --repo, nothing, or the whole network of this machine. Only with
+    /// the last does ADD fetch URLs and git repositories.
     #[arg(long, value_enum, default_value = "gate")]
     network: Network,
     /// A package repository offered to RUN steps (http, https or file URL); may be repeated.
@@ -135,6 +136,8 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
         eprintln!("{}:{}: warning: {}", context.dockerfile_name, warning.span.first_line, warning.message);
     }
     let store = Store::open(&args.store)?;
+    // What builds that were killed left on this machine; living ones are seen to be alive.
+    image_build::sweep(&args.store.join("tmp"));
     let registry = Registry::new(RegistryConfig { insecure: args.insecure_registry.clone(), ..RegistryConfig::default() })?;
     let bases: BTreeMap<&str, &ImageLocation> = args.base.iter().map(|(name, location)| (name.as_str(), location)).collect();
     let mut images = PinnedImages::default();

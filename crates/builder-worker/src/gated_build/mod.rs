@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use image_build::netns::IsolatedNetwork;
 use image_build::{
-    BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Progress, ProgressEvent, RunHooks, SandboxError,
-    SandboxNetwork, SandboxOptions, StepInfo, SubordinateIds, UserNamespace,
+    BaseExtras, BuildRequest, BuiltImage, CancelFlag, LayerFollower, Progress, ProgressEvent, RemoteFetcher, RunHooks,
+    SandboxError, SandboxNetwork, SandboxOptions, StepInfo, SubordinateIds, UserNamespace,
 };
 use image_layers::{Compression, FileDigestAlgorithm, ManifestFormat, Store};
 use rpm_provenance::{
@@ -25,6 +25,7 @@ use rpm_provenance::{
 
 use crate::build_context::BuildContext;
 use crate::pinned_images::PinnedImages;
+use crate::remote_fetcher::HostFetcher;
 
 /// Where RUN steps find the gate, inside their network namespace.
 const GATE_PORT: u16 = 3128;
@@ -46,7 +47,7 @@ pub enum Reach {
         /// Bytes they may take; no limit when absent.
         cache_limit: Option<u64>,
     },
-    /// The machine's network (`--network host`; never in a task).
+    /// The machine's network (`--network host`; never in a task). ADD may fetch then, too.
     Host,
 }
 
@@ -185,8 +186,11 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
         ..build.sandbox.clone()
     };
     match reach {
-        Reach::Nothing => run_engine(build, sandbox, None),
-        Reach::Host => run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None),
+        Reach::Nothing => run_engine(build, sandbox, None, None),
+        Reach::Host => {
+            let remote = HostFetcher::new(build.progress, build.cancel)?;
+            run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None, Some(&remote))
+        }
         Reach::Gate { sources, lookup, policy, cache_dir, cache_limit } => {
             let network = IsolatedNetwork::new(build.work_dir, namespace.as_deref())?;
             let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
@@ -194,7 +198,7 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
             let gate = Gate::start(listeners, GateOptions { sources, cache_dir, cache_limit, lookup, policy, http }).await?;
             let network_file = SandboxNetwork::Namespace(network.path().to_owned());
             let sandbox = SandboxOptions { network: network_file, run_env: run_env(), ..sandbox };
-            let result = run_engine(build, sandbox, Some(&gate));
+            let result = run_engine(build, sandbox, Some(&gate), None);
             gate.stop().await;
             result
         }
@@ -220,7 +224,12 @@ fn user_namespace(build: &GatedBuild<'_>) -> Result<Option<Arc<UserNamespace>>, 
     }
 }
 
-fn run_engine(build: &GatedBuild<'_>, mut sandbox: SandboxOptions, gate: Option<&Gate>) -> Result<GatedResult, BoxedDiagnose> {
+fn run_engine(
+    build: &GatedBuild<'_>,
+    mut sandbox: SandboxOptions,
+    gate: Option<&Gate>,
+    remote: Option<&dyn RemoteFetcher>,
+) -> Result<GatedResult, BoxedDiagnose> {
     let pins = gate.map(Gate::pins).unwrap_or_default();
     let hooks = GateHooks {
         gate,
@@ -237,7 +246,9 @@ fn run_engine(build: &GatedBuild<'_>, mut sandbox: SandboxOptions, gate: Option<
         if let Some(gate) = gate {
             prepare_sandbox(gate, build, &mut sandbox)?;
         }
-        image_build::build(&engine_request(build, &sandbox, &hooks, &salt.join(" "))).map_err(BoxedDiagnose::from)
+        let salt = salt.join(" ");
+        let request = BuildRequest { remote, ..engine_request(build, &sandbox, &hooks, &salt) };
+        image_build::build(&request).map_err(BoxedDiagnose::from)
     })?;
     let verdicts = gate.map(Gate::verdicts).unwrap_or_default();
     Ok(GatedResult { built, verdicts, pins, _session: gate.map(Gate::session) })
@@ -275,6 +286,7 @@ fn engine_request<'a>(
         store: build.store,
         work_dir: build.work_dir,
         images: build.images,
+        remote: None,
         labels: build.labels,
         source_date_epoch: build.source_date_epoch,
         squash: build.squash,

@@ -103,6 +103,7 @@ fn make(
         store: build.store,
         work_dir: &work_dir,
         images: build.images,
+        remote: None,
         labels: &BTreeMap::new(),
         source_date_epoch: build.source_date_epoch,
         squash: false,

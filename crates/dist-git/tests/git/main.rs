@@ -1,5 +1,6 @@
 //! dist-git against the real git program, real repositories and a real `git daemon`.
 
 mod checkout;
+mod fetched_tree;
 mod hostile;
 mod support;

@@ -6,7 +6,7 @@ use super::statement::{Fault, Slice, Statement};
 use super::words::split_blanks;
 use crate::copy::{Add, Copy, CopySource};
 use crate::path_match::check_pattern;
-use crate::{ModeChange, RemoteSource, expand_heredoc};
+use crate::{GitSource, ModeChange, RemoteSource, expand_heredoc};
 
 const COPY_FLAGS: [(&str, FlagKind); 6] = [
     ("from", FlagKind::Single),
@@ -55,6 +55,11 @@ pub(super) fn parse_add(statement: &Statement, faults: &mut Vec<Fault>) -> Optio
     let copy = shared(statement, &flags, None, faults)?;
     if let Some((checksum, place)) = flags.single("checksum") {
         check_checksum(&copy, &checksum, place, faults);
+    }
+    for path in paths(&copy).filter(|path| !path.contains('$') && RemoteSource::of(path) == Some(RemoteSource::Git)) {
+        if let Err(error) = GitSource::parse(path) {
+            faults.push(place_of(statement, flags.rest, path).fault(error.to_string()));
+        }
     }
     Some(Add { copy, checksum, keep_git_dir, unpack })
 }

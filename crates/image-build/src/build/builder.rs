@@ -188,9 +188,9 @@ impl<'a> Builder<'a> {
         let source = match from {
             None => {
                 let context = self.request.context;
-                Source::Context(
-                    RootDir::open(context).map_err(crate::sandbox::SandboxError::path("open the build context", context))?,
-                )
+                // The runtime looks mounts up from another directory than ours.
+                let opened = std::fs::canonicalize(context).and_then(|path| RootDir::open(&path));
+                Source::Context(opened.map_err(SandboxError::path("open the build context", context))?)
             }
             Some(FromRef::Stage(index)) => {
                 let stage = self.stages.get(index).ok_or(StepError::StageNotBuilt { index: *index })?;

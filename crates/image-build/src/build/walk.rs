@@ -5,7 +5,7 @@ use std::time::Instant;
 use dockerfile::{Base, Instruction, InstructionKind, PlannedStage, Span};
 
 use super::{Builder, Made};
-use crate::copy::{CopyError, Unpack};
+use crate::copy::CopyError;
 use crate::error::{BuildError, StepError, StepPlace};
 use crate::progress::{ProgressEvent, StepInfo};
 use crate::stage::{HistoryLine, StageState, apply};
@@ -114,15 +114,8 @@ impl Builder<'_> {
     ) -> Result<Made, StepError> {
         match &instruction.kind {
             InstructionKind::Run(run) => self.run(state, run, step),
-            InstructionKind::Copy(copy) => self.copy(state, copy, Unpack::Never, step),
-            InstructionKind::Add(add) => {
-                let unpack = match add.unpack {
-                    None => Unpack::Detect,
-                    Some(true) => Unpack::Always,
-                    Some(false) => Unpack::Never,
-                };
-                self.copy(state, &add.copy, unpack, step)
-            }
+            InstructionKind::Copy(copy) => self.copy(state, copy, None, step),
+            InstructionKind::Add(add) => self.copy(state, &add.copy, Some(add), step),
             InstructionKind::Workdir(path) => self.workdir(state, path, step),
             kind => {
                 apply(state, kind, &self.plan, stage)?;

@@ -21,12 +21,6 @@ pub enum CopyError {
         /// The nearest name in the same directory.
         nearest: Option<String>,
     },
-    /// Another machine's file.
-    #[error("`{url}` is not in the build context, and images are made of what is in dist-git and in Koji")]
-    Remote {
-        /// The URL.
-        url: String,
-    },
     /// Directory over file.
     #[error("cannot copy the directory {from} over {to}, which is not a directory")]
     DirectoryOverFile {
@@ -127,7 +121,6 @@ impl Diagnose for CopyError {
     fn kind(&self) -> &'static str {
         match self {
             CopyError::NoSource { .. } => "copy-no-source",
-            CopyError::Remote { .. } => "add-remote",
             CopyError::DirectoryOverFile { .. } | CopyError::FileOverDirectory { .. } => "copy-type-conflict",
             CopyError::Device { .. } => "copy-device",
             CopyError::Mode(_) => "copy-mode",
@@ -144,9 +137,6 @@ impl Diagnose for CopyError {
                 Some("it exists, but .dockerignore or --exclude leaves it out".to_owned())
             }
             CopyError::NoSource { nearest: Some(name), .. } => Some(format!("did you mean `{name}`?")),
-            CopyError::Remote { .. } => {
-                Some("put the file into dist-git or its lookaside cache, or install it as an RPM".to_owned())
-            }
             CopyError::DirectoryOverFile { symlink: true, .. } => {
                 Some("copy into the directory the symlink points to (/usr/lib instead of /lib)".to_owned())
             }

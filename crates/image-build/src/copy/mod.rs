@@ -9,6 +9,7 @@ mod place;
 mod selection;
 mod source;
 mod tree;
+mod whiteouts;
 
 pub(crate) use digest::digest_sources;
 pub use error::CopyError;
@@ -16,3 +17,4 @@ pub(crate) use place::{CopyJob, Item, Unpack, place};
 pub(crate) use selection::Selection;
 pub(crate) use source::{FoundSource, find, find_with_parents};
 pub(crate) use tree::Rewrite;
+pub(crate) use whiteouts::write_whiteouts;

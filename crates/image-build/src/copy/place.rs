@@ -16,6 +16,7 @@ use super::source::FoundSource;
 use super::tree::{From, Rewrite, To, TreeCopier};
 use super::{CopyError, Selection};
 use crate::cancel::CancelFlag;
+use crate::remote::Fetched;
 use crate::rootfs::{RootDir, file_type, lstat_in};
 
 /// One thing to copy.
@@ -25,6 +26,8 @@ pub(crate) enum Item {
     Found(FoundSource),
     /// A heredoc.
     Text { name: String, content: String },
+    /// What ADD fetched.
+    Fetched(Box<Fetched>),
 }
 
 /// Whether archives are unpacked.
@@ -54,6 +57,8 @@ pub(crate) struct CopyJob<'a> {
     /// The same for what comes out of archives, which keep their owners.
     pub(crate) archive_rewrite: &'a Rewrite,
     pub(crate) selection: &'a Selection,
+    /// The same for what was fetched: `--exclude` alone.
+    pub(crate) fetched_selection: &'a Selection,
     pub(crate) unpack: Unpack,
     pub(crate) cancel: &'a CancelFlag,
     /// Receives remarks.
@@ -76,11 +81,12 @@ pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
     for item in job.items {
         match item {
             Item::Text { name, content } => job.text(name, content)?,
-            Item::Found(source) if source.is_dir() => {
-                copier.selection = job.selection.of(source);
-                job.directory(&mut copier, source, job.dest)?;
+            Item::Found(source) => job.found(&mut copier, job.root, source, job.selection, job.unpack)?,
+            Item::Fetched(fetched) => {
+                // Docker unpacks what it fetched only when it is asked to.
+                let unpack = if job.unpack == Unpack::Detect { Unpack::Never } else { job.unpack };
+                job.found(&mut copier, &fetched.root, &fetched.found, job.fetched_selection, unpack)?;
             }
-            Item::Found(source) => job.file(&mut copier, source)?,
         }
     }
     Ok(())
@@ -105,34 +111,51 @@ impl CopyJob<'_> {
         self.image.make_dirs_with(path, self.parent_owner(), mode).map_err(CopyError::write(path))
     }
 
+    /// A file or directory below `root`.
+    fn found(
+        &self,
+        copier: &mut TreeCopier<'_>,
+        root: &RootDir,
+        source: &FoundSource,
+        selection: &Selection,
+        unpack: Unpack,
+    ) -> Result<(), CopyError> {
+        if source.is_dir() {
+            copier.selection = selection.of(source);
+            return self.directory(copier, root, source, self.dest);
+        }
+        let is_file = file_type(&source.stat) == FileType::RegularFile;
+        if unpack != Unpack::Never && is_file && self.unpacked(root, source, unpack)? {
+            return Ok(());
+        }
+        self.file(copier, root, source)
+    }
+
     /// The contents of a directory go into the destination, which keeps its owner and mode when it is there already.
-    fn directory(&self, copier: &mut TreeCopier<'_>, source: &FoundSource, dest: &Path) -> Result<(), CopyError> {
+    fn directory(&self, copier: &mut TreeCopier<'_>, root: &RootDir, source: &FoundSource, dest: &Path) -> Result<(), CopyError> {
         let found = self.image.resolve(dest).map_err(CopyError::write(dest))?;
         if found.stat.is_some() && !found.is_dir() {
             return Err(CopyError::DirectoryOverFile { from: source.named.clone(), to: dest.to_owned(), symlink: false });
         }
         let dir = self.make_dirs(&found.path)?;
-        let from = self.root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;
+        let from = root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;
         copier.contents(from.as_fd(), &source.path, dir.as_fd(), &found.path)
     }
 
-    fn file(&self, copier: &mut TreeCopier<'_>, source: &FoundSource) -> Result<(), CopyError> {
-        if self.unpack != Unpack::Never && file_type(&source.stat) == FileType::RegularFile && self.unpacked(source)? {
-            return Ok(());
-        }
+    fn file(&self, copier: &mut TreeCopier<'_>, root: &RootDir, source: &FoundSource) -> Result<(), CopyError> {
         let name = source.named.file_name().unwrap_or(OsStr::new(""));
         let target = self.target(self.dest, self.dest_is_dir, name)?;
-        let parent = self.root.open_dir(source.path.parent().unwrap_or(Path::new(""))).map_err(CopyError::read(&source.path))?;
+        let parent = root.open_dir(source.path.parent().unwrap_or(Path::new(""))).map_err(CopyError::read(&source.path))?;
         let file_name = source.path.file_name().unwrap_or(OsStr::new(""));
         let from = From { dir: parent.as_fd(), name: file_name, path: &source.path };
         copier.entry(&from, &To { dir: target.dir.as_fd(), name: &target.name, path: &target.path })
     }
 
     /// Unpacks an archive into the destination directory; false when it is no archive.
-    fn unpacked(&self, source: &FoundSource) -> Result<bool, CopyError> {
-        let fd = self.root.open_at(&source.path, OFlags::RDONLY).map_err(CopyError::read(&source.path))?;
+    fn unpacked(&self, root: &RootDir, source: &FoundSource, unpack: Unpack) -> Result<bool, CopyError> {
+        let fd = root.open_at(&source.path, OFlags::RDONLY).map_err(CopyError::read(&source.path))?;
         let Some(mut archive) = archive::open(File::from(fd)).map_err(CopyError::read(&source.path))? else {
-            if self.unpack == Unpack::Always {
+            if unpack == Unpack::Always {
                 return Err(CopyError::NoArchive { path: source.named.clone() });
             }
             return Ok(false);
@@ -231,6 +254,7 @@ mod tests {
                 rewrite,
                 archive_rewrite: rewrite,
                 selection: &selection,
+                fetched_selection: &selection,
                 unpack: Unpack::Never,
                 cancel: &CancelFlag::new(),
                 note: &|_| {},

@@ -10,6 +10,7 @@ use dockerfile::{ExpandError, MountError, ParseError, PlatformError, PortError};
 use image_layers::UnpackError;
 
 use crate::copy::CopyError;
+use crate::remote::RemoteError;
 use crate::rootfs::UserError;
 use crate::sandbox::{LimitHit, SandboxError};
 use crate::snapshot::SnapshotError;
@@ -82,6 +83,9 @@ pub enum StepError {
     /// COPY or ADD.
     #[error(transparent)]
     Copy(#[from] CopyError),
+    /// ADD of something that is not in the build context.
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
     /// The container.
     #[error(transparent)]
     Sandbox(#[from] SandboxError),
@@ -197,6 +201,7 @@ impl Diagnose for StepError {
             StepError::Hook(source) | StepError::Image { source, .. } => source.0.blame(),
             StepError::User(source) => source.blame(),
             StepError::Copy(source) => source.blame(),
+            StepError::Remote(source) => source.blame(),
             StepError::Sandbox(source) => source.blame(),
             StepError::Snapshot(source) => source.blame(),
             StepError::Unpack { source, .. } => source.blame(),
@@ -219,6 +224,7 @@ impl Diagnose for StepError {
             StepError::Platform(_) => "dockerfile-platform",
             StepError::User(source) => source.kind(),
             StepError::Copy(source) => source.kind(),
+            StepError::Remote(source) => source.kind(),
             StepError::Sandbox(source) => source.kind(),
             StepError::Snapshot(source) => source.kind(),
             StepError::Unpack { source, .. } => source.kind(),
@@ -260,6 +266,7 @@ impl Diagnose for StepError {
             StepError::Mount(source) => source.hint(),
             StepError::User(source) => source.hint(),
             StepError::Copy(source) => source.hint(),
+            StepError::Remote(source) => source.hint(),
             StepError::Sandbox(source) => source.hint(),
             StepError::Snapshot(source) => source.hint(),
             StepError::Unpack { source, .. } => source.hint(),
@@ -271,6 +278,7 @@ impl Diagnose for StepError {
         match self {
             StepError::Hook(source) | StepError::Image { source, .. } => source.0.is_transient(),
             StepError::Unpack { source, .. } => source.is_transient(),
+            StepError::Remote(source) => source.is_transient(),
             _ => false,
         }
     }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::statfs;
 
+use super::run_dir;
+
 const ROOT: &str = "/sys/fs/cgroup";
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
@@ -114,13 +116,17 @@ impl CgroupHost {
         }
     }
 
-    /// Removes cgroups of ours that are empty and belong to no living builder: a builder that was killed while the runtime
-    /// had made them and not yet written down that it did.
-    pub(super) fn remove_orphans(&self) {
+    /// Removes cgroups of ours that are empty and belong to no build of `alive`.
+    pub(super) fn remove_orphans(&self, alive: &[String]) {
         for entry in self.trees().iter().flat_map(|tree| fs::read_dir(tree).into_iter().flatten().flatten()) {
-            if owner(&entry.file_name().to_string_lossy()).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let build = name.strip_prefix(PREFIX).and_then(run_dir::id_in);
+            if build.is_some_and(|build| alive.iter().all(|living| living != build)) {
                 // Fails, and rightly so, while there is a process in it.
-                let _ = fs::remove_dir(entry.path());
+                match fs::remove_dir(entry.path()) {
+                    Ok(()) => tracing::info!(cgroup = name, "removed a cgroup that a killed build left"),
+                    Err(error) => tracing::warn!(cgroup = name, %error, "cannot remove a cgroup that a killed build left"),
+                }
             }
         }
     }
@@ -132,11 +138,6 @@ impl CgroupHost {
             Self::Absent => &[],
         }
     }
-}
-
-/// The process that named a cgroup `containerbuild-PID-…`.
-fn owner(name: &str) -> Option<u32> {
-    name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
 /// The number behind `key` in a file of lines `key number`.
@@ -180,15 +181,14 @@ mod tests {
     }
 
     #[test]
-    fn only_empty_groups_of_dead_builders_are_removed() {
+    fn only_groups_of_dead_builds_are_removed() {
         let dir = tempfile::tempdir().expect("tempdir");
-        // Beyond the highest process id there can be.
-        let (dead, alive) = ("containerbuild-4999999-run", format!("containerbuild-{}-run", std::process::id()));
-        for name in [dead, &alive, "containerbuild-x", "other-4999999"] {
+        let (dead, alive) = ("containerbuild-build-AAAAAA-run-1", "containerbuild-build-BBBBBB-run-1");
+        for name in [dead, alive, "containerbuild-x", "other-build-AAAAAA-run-1"] {
             fs::create_dir(dir.path().join(name)).expect("mkdir");
         }
-        CgroupHost::unified(dir.path(), "").remove_orphans();
+        CgroupHost::unified(dir.path(), "").remove_orphans(&["build-BBBBBB".to_owned()]);
         assert!(!dir.path().join(dead).exists());
-        assert!([&alive, "containerbuild-x", "other-4999999"].iter().all(|name| dir.path().join(name).exists()));
+        assert!([alive, "containerbuild-x", "other-build-AAAAAA-run-1"].iter().all(|name| dir.path().join(name).exists()));
     }
 }

@@ -10,28 +10,25 @@ use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, child_subreaper, getpid, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, child_subreaper, pidfd_open, pidfd_send_signal};
 use tempfile::TempDir;
 
 use super::cgroup::{CgroupEvents, PREFIX};
 use super::disk_watch::{DiskWatch, TICK};
 use super::limits::LimitHit;
 use super::output::{LineSplitter, Tail};
+use super::processes::reap;
+use super::removal::Removal;
 use super::{CgroupHost, Container, EngineDir, Redaction, SandboxError};
 use crate::cancel::CancelFlag;
 use crate::progress::OutputStream;
-
-/// How long killed processes may take to be gone; those in uninterruptible sleep take as long as their disk.
-const KILL_TIME: Duration = Duration::from_secs(30);
 
 /// How a container ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,16 +55,6 @@ pub(crate) struct Runtime<'a> {
     pub(crate) cgroups: &'a CgroupHost,
 }
 
-/// A container that has ended and is being removed: its cgroup and the runtime's notes about it.
-#[derive(Debug)]
-pub(crate) struct Removal {
-    runtime: PathBuf,
-    cgroups: CgroupHost,
-    id: String,
-    child: Option<Child>,
-    _bundle: TempDir,
-}
-
 /// What is done with the lines of a container's output, from two threads.
 pub(crate) type Emit<'a> = dyn Fn(OutputStream, String) + Sync + 'a;
 
@@ -91,7 +78,7 @@ impl Runtime<'_> {
         }
         let bundle = self.engine.bundle_dir()?;
         let name = bundle.path().file_name().map(|n| n.to_string_lossy().into_owned()).unwrap_or_default();
-        let id = format!("{PREFIX}{}-{name}", std::process::id());
+        let id = format!("{PREFIX}{}-{name}", self.engine.build_id());
         let config_path = bundle.path().join("config.json");
         fs::write(&config_path, container.config(&id).to_string()).map_err(SandboxError::path("write", &config_path))?;
         let watch = cancel.watch().map_err(SandboxError::Wait)?;
@@ -216,53 +203,13 @@ impl Runtime<'_> {
 
     fn begin_removal(&self, bundle: TempDir, id: String) -> Removal {
         let mut command = self.command();
-        command.args(["delete", "--force", &id]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let child = match command.process_group(0).spawn() {
-            Ok(child) => Some(child),
-            Err(error) => {
-                tracing::warn!(id, %error, "cannot start the OCI runtime to remove a container");
-                None
-            }
-        };
-        Removal { runtime: self.program.to_owned(), cgroups: self.cgroups.clone(), id, child, _bundle: bundle }
+        command.args(["delete", "--force", &id]);
+        Removal::begin(self.program, self.cgroups, command, bundle, id)
     }
 }
 
 const LOG: &str = "runtime.log";
 const PID: &str = "pid";
-
-impl Removal {
-    /// Waits until nothing is left of the container.
-    ///
-    /// # Errors
-    /// The runtime could not remove it.
-    pub(crate) fn finish(mut self) -> Result<(), SandboxError> {
-        self.wait()
-    }
-
-    fn wait(&mut self) -> Result<(), SandboxError> {
-        let Some(child) = self.child.take() else { return Ok(()) };
-        let output = child.wait_with_output().map_err(SandboxError::Wait)?;
-        self.cgroups.remove(&self.id);
-        // Late enough for them to be dead.
-        reap_helpers();
-        let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        // Also said of a container whose start failed before there was one.
-        if output.status.success() || message.contains("does not exist") || message.contains("No such file") {
-            return Ok(());
-        }
-        let runtime = self.runtime.display().to_string();
-        Err(SandboxError::NotRemoved { id: self.id.clone(), message: format!("{runtime}: {message}") })
-    }
-}
-
-impl Drop for Removal {
-    fn drop(&mut self) {
-        if let Err(error) = self.wait() {
-            tracing::warn!(%error, "a container is left for the next sweep");
-        }
-    }
-}
 
 /// Which of the limits the kernel keeps was reached.
 fn limit_hit(container: &Container<'_>, events: CgroupEvents) -> Option<LimitHit> {
@@ -310,117 +257,6 @@ fn wait(
     }
 }
 
-/// Waits for a container's first process, which has ended or was killed; its exit code, 128 + n after signal n. `None`
-/// when somebody else waited for it.
-///
-/// crun's own child may be its parent for a moment longer than crun lives: only then is it ours.
-fn reap(init: &OwnedFd, pid: Pid) -> Result<Option<i32>, SandboxError> {
-    let begun = Instant::now();
-    loop {
-        match waitid(WaitId::PidFd(init.as_fd()), WaitIdOptions::EXITED) {
-            Ok(Some(status)) => {
-                let signalled = status.terminating_signal().map(|signal| 128 + signal);
-                return Ok(Some(status.exit_status().or(signalled).unwrap_or(255)));
-            }
-            Ok(None) | Err(Errno::INTR) => {}
-            Err(Errno::CHILD) if begun.elapsed() < KILL_TIME => match Stat::of(&pid.as_raw_nonzero().to_string()) {
-                None => return Ok(None),
-                Some(stat) => wait_for_end(stat.parent)?,
-            },
-            Err(error) => return Err(SandboxError::Wait(error.into())),
-        }
-    }
-}
-
-/// Waits for the end of a process that may be anybody's; for a while.
-fn wait_for_end(pid: i32) -> Result<(), SandboxError> {
-    let Some(pid) = Pid::from_raw(pid).filter(|pid| *pid != getpid()) else { return Ok(()) };
-    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
-    let second = Timespec { tv_sec: 1, tv_nsec: 0 };
-    match poll(&mut [PollFd::new(&process, PollFlags::IN)], Some(&second)) {
-        Ok(_) | Err(Errno::INTR) => Ok(()),
-        Err(error) => Err(SandboxError::Wait(error.into())),
-    }
-}
-
-/// Waits for what runtimes used to enter namespaces and left behind when they ended: dead children of ours in a session
-/// that is neither ours nor led by themselves. Every child that something else here waits for is in our session, or is a
-/// container's first process and leads one.
-fn reap_helpers() {
-    // In a PID namespace whose first process is of a session outside this is 0, here as for our children.
-    let own = Stat::of("self").map(|stat| stat.session);
-    for task in fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
-        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        for pid in children.split_ascii_whitespace().filter_map(|pid| pid.parse::<i32>().ok()) {
-            let is_helper = |session| session != pid && Some(session) != own;
-            if Stat::of(&pid.to_string()).is_some_and(|stat| stat.is_dead && is_helper(stat.session))
-                && let Some(pid) = Pid::from_raw(pid)
-            {
-                let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
-            }
-        }
-    }
-}
-
-/// What proc_pid_stat(5) says of a process.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    /// It has ended and nobody has waited for it.
-    is_dead: bool,
-    parent: i32,
-    session: i32,
-}
-
-impl Stat {
-    fn of(pid: &str) -> Option<Self> {
-        Self::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
-    }
-
-    /// The name in it may hold blanks and parentheses.
-    fn parse(text: &str) -> Option<Self> {
-        let (_, fields) = text.rsplit_once(')')?;
-        let mut fields = fields.split_ascii_whitespace();
-        let (state, parent, session) = (fields.next()?, fields.next()?, fields.nth(1)?);
-        Some(Self { is_dead: state == "Z", parent: parent.parse().ok()?, session: session.parse().ok()? })
-    }
-}
-
-/// Kills the processes of a container that is no child of ours, waits for their end and removes its cgroup and state.
-pub(crate) fn delete(runtime: &Path, state: &Path, id: &str) -> Result<(), SandboxError> {
-    let stuck = |message: String| SandboxError::NotRemoved { id: id.to_owned(), message };
-    let init = init_process(runtime, state, id)?;
-    let output = output(runtime, state, &["delete", "--force", id])?;
-    if !output.status.success() {
-        return Err(stuck(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
-    }
-    // The runtime only sends the signal. The first process of a PID namespace is gone last.
-    let Some(init) = init else { return Ok(()) };
-    let begun = Instant::now();
-    while let Some(left) = KILL_TIME.checked_sub(begun.elapsed()) {
-        let timeout = Timespec::try_from(left).map_err(|_| SandboxError::Wait(Errno::RANGE.into()))?;
-        match poll(&mut [PollFd::new(&init, PollFlags::IN)], Some(&timeout)) {
-            Ok(0) => break,
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(SandboxError::Wait(error.into())),
-        }
-    }
-    Err(stuck(format!("its processes are still there after {} seconds", KILL_TIME.as_secs())))
-}
-
-/// The first process of a container; `None` when there is no such process any more.
-fn init_process(runtime: &Path, state: &Path, id: &str) -> Result<Option<OwnedFd>, SandboxError> {
-    let output = output(runtime, state, &["state", id])?;
-    let told: Option<serde_json::Value> = serde_json::from_slice(&output.stdout).ok();
-    let pid = told.and_then(|t| t["pid"].as_i64()).and_then(|pid| i32::try_from(pid).ok()).filter(|pid| *pid > 0);
-    Ok(pid.and_then(Pid::from_raw).and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
-}
-
-fn output(runtime: &Path, state: &Path, args: &[&str]) -> Result<Output, SandboxError> {
-    let output = Command::new(runtime).arg("--root").arg(state).args(args).stdin(Stdio::null()).output();
-    output.map_err(|source| SandboxError::RuntimeMissing { runtime: runtime.to_owned(), source })
-}
-
 /// The first error in the runtime's own log, if it wrote one.
 fn runtime_error(log: &Path) -> Option<String> {
     let text = fs::read_to_string(log).ok()?;
@@ -453,17 +289,4 @@ fn read_lines(pipe: OwnedFd, stop: &OwnedFd, emit: &dyn Fn(String)) {
         }
     }
     splitter.finish(&mut |line| emit(line));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_process_is_told_of_behind_any_name() {
-        let stat = |is_dead, parent, session| Some(Stat { is_dead, parent, session });
-        assert_eq!(Stat::parse("22346 (crun) Z 22291 22345 22344 0 -1"), stat(true, 22291, 22344));
-        assert_eq!(Stat::parse("1 (a) Z 1 2) S 3 4 0 6"), stat(false, 3, 0));
-        assert_eq!(Stat::parse(""), None);
-    }
 }

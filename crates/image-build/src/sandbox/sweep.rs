@@ -1,120 +1,40 @@
-//! What killed builds leave behind: containers, mounts and directories below a directory of work directories.
-//! The worker calls it at its start; living builds are recognised by their lock and left alone.
+//! What killed builds leave behind: containers, cgroups, mounts and directories. The worker calls it at its start, and
+//! `containerbuild build` before it builds; living builds are recognised by their locks and left alone.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FlockOperation, flock};
 use rustix::mount::{UnmountFlags, unmount};
-use tempfile::TempDir;
 
-use super::{SandboxError, runtime};
+use super::engine_dir::{ENGINE_DIR, LOCK_FILE};
+use super::run_dir::{self, DeadRunDir};
+use super::{CgroupHost, removal};
 
-/// Everything the engine makes in a work directory is below this name.
-const ENGINE_DIR: &str = "engine";
-/// Locked while the build lives; names the runtime and the reachable directory, a line each, for [`sweep`].
-const LOCK_FILE: &str = "lock";
-/// Where reachable directories are made, the first that exists.
-const REACHABLE_ROOTS: [&str; 2] = ["/run", "/tmp"];
-const REACHABLE_DIR: &str = "containerbuild";
-/// State of containers, in the reachable directory and closed to others.
-const CONTAINERS: &str = "containers";
 /// How deep below the root work directories may be (task, architecture, arbitrary third).
 const DEPTH: usize = 3;
 
-/// The engine's directory in a work directory, owned by one build and removed on drop.
-#[derive(Debug)]
-pub(crate) struct EngineDir {
-    path: PathBuf,
-    // Removed before the lock is released.
-    reachable: TempDir,
-    _lock: File,
-}
-
-impl EngineDir {
-    /// Makes it in `work_dir`, which must exist.
-    pub(crate) fn create(work_dir: &Path, runtime: &Path) -> Result<Self, SandboxError> {
-        let work_dir = std::path::absolute(work_dir).map_err(SandboxError::path("find", work_dir))?;
-        let path = work_dir.join(ENGINE_DIR);
-        fs::create_dir_all(&path).map_err(SandboxError::path("make the directory", &path))?;
-        let lock_path = path.join(LOCK_FILE);
-        let lock = OpenOptions::new().create(true).truncate(false).read(true).write(true).open(&lock_path);
-        let lock = lock.map_err(SandboxError::path("open", &lock_path))?;
-        let taken =
-            |e: rustix::io::Errno| SandboxError::path("lock (is another build using this directory?)", &lock_path)(e.into());
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(taken)?;
-        let reachable = reachable_dir()?;
-        let containers = reachable.path().join(CONTAINERS);
-        DirBuilder::new().mode(0o700).create(&containers).map_err(SandboxError::path("make the directory", &containers))?;
-        let text = [runtime.as_os_str().as_encoded_bytes(), b"\n", reachable.path().as_os_str().as_encoded_bytes()].concat();
-        fs::write(&lock_path, text).map_err(SandboxError::path("write", &lock_path))?;
-        Ok(Self { path, reachable, _lock: lock })
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    /// Where the runtime keeps the state of containers. In memory on most machines: it holds their environment.
-    pub(crate) fn containers(&self) -> PathBuf {
-        self.reachable().join(CONTAINERS)
-    }
-
-    /// A new directory beside it for a container's bundle, closed to others, removed on drop.
-    pub(crate) fn bundle_dir(&self) -> Result<TempDir, SandboxError> {
-        let made = tempfile::Builder::new().prefix("run-").tempdir_in(self.reachable());
-        made.map_err(SandboxError::path("make a directory in", self.reachable()))
-    }
-
-    /// A directory that everybody may pass through, for what containers in a user namespace mount: the runtime looks
-    /// names up as the container's root, who may not enter the work directory. What is in it is in this process's
-    /// mount namespace alone, or empty.
-    pub(crate) fn reachable(&self) -> &Path {
-        self.reachable.path()
-    }
-
-    /// A new directory in [`EngineDir::reachable`], removed on drop.
-    pub(crate) fn reachable_temp_dir(&self, prefix: &str) -> Result<TempDir, SandboxError> {
-        passable_dir(self.reachable(), prefix)
-    }
-
-    /// A new directory below it, removed on drop.
-    pub(crate) fn temp_dir(&self, prefix: &str) -> Result<TempDir, SandboxError> {
-        let made = tempfile::Builder::new().prefix(prefix).tempdir_in(&self.path);
-        made.map_err(SandboxError::path("make a directory in", &self.path))
-    }
-}
-
-/// A new directory in `parent` that others may pass through, and not look what is there.
-fn passable_dir(parent: &Path, prefix: &str) -> Result<TempDir, SandboxError> {
-    let made = tempfile::Builder::new().prefix(prefix).tempdir_in(parent);
-    let made = made.map_err(SandboxError::path("make a directory in", parent))?;
-    fs::set_permissions(made.path(), fs::Permissions::from_mode(0o711)).map_err(SandboxError::path("open up", made.path()))?;
-    Ok(made)
-}
-
-fn reachable_dir() -> Result<TempDir, SandboxError> {
-    let root = REACHABLE_ROOTS.into_iter().map(Path::new).find(|root| root.is_dir()).unwrap_or(Path::new("/tmp"));
-    let dir = root.join(REACHABLE_DIR);
-    DirBuilder::new().recursive(true).mode(0o711).create(&dir).map_err(SandboxError::path("make the directory", &dir))?;
-    passable_dir(&dir, "build-")
-}
-
-impl Drop for EngineDir {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.path) {
-            tracing::warn!(path = %self.path.display(), %error, "cannot remove the engine's directory");
-        }
-    }
-}
-
-/// Kills containers, takes down mounts and removes the directories that killed builds left below `work_root`.
+/// Kills containers, takes down mounts and removes the cgroups and directories that killed builds left on this machine, and
+/// their work directories below `work_root`.
 ///
 /// Never fails: what cannot be removed is logged, and tried again next time. Work directories are `work_root` itself or
-/// up to three levels below it.
+/// up to three levels below it. Containers come first: the store or work directory is theirs as long as they run.
 pub fn sweep(work_root: &Path) {
+    match DeadRunDir::find(&run_dir::root()) {
+        Ok((dead, alive)) => {
+            for dir in &dead {
+                remove_containers(dir);
+            }
+            CgroupHost::detect().remove_orphans(&alive);
+            dead.iter().for_each(|dir| remove_run_dir(&dir.path));
+        }
+        Err(error) => tracing::warn!(%error, "cannot look for killed builds"),
+    }
+    sweep_work_dirs(work_root);
+}
+
+fn sweep_work_dirs(work_root: &Path) {
     let Ok(work_root) = fs::canonicalize(work_root) else { return };
     let mut dead = Vec::new();
     let mut alive = Vec::new();
@@ -123,13 +43,6 @@ pub fn sweep(work_root: &Path) {
         Ok(None) => alive.push(dir),
         Err(error) => tracing::warn!(dir = %dir.display(), %error, "cannot tell whether a build is alive"),
     });
-    for (dir, _lock) in &dead {
-        if let Some((runtime, reachable)) = read_lock(dir) {
-            remove_containers(&runtime, &reachable);
-            remove_reachable(&reachable);
-        }
-    }
-    super::CgroupHost::detect().remove_orphans();
     unmount_below(&work_root, &alive);
     for (dir, _lock) in &dead {
         if let Err(error) = fs::remove_dir_all(dir) {
@@ -162,21 +75,12 @@ fn try_lock(engine_dir: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// What a dead build wrote into its lock: the runtime and its reachable directory. `None` when it did not come so far.
-fn read_lock(engine_dir: &Path) -> Option<(PathBuf, PathBuf)> {
-    let text = fs::read_to_string(engine_dir.join(LOCK_FILE)).ok()?;
-    let (runtime, reachable) = text.split_once('\n')?;
-    let reachable = PathBuf::from(reachable);
-    // A torn or foreign file must not decide what is removed.
-    let ours = |root: &str| reachable.parent() == Some(&Path::new(root).join(REACHABLE_DIR));
-    (REACHABLE_ROOTS.into_iter().any(ours) && reachable.is_dir()).then(|| (runtime.into(), reachable))
-}
-
-fn remove_containers(runtime: &Path, reachable: &Path) {
-    let state = reachable.join(CONTAINERS);
+fn remove_containers(dir: &DeadRunDir) {
+    let Some(runtime) = dir.runtime() else { return };
+    let state = dir.containers();
     for entry in fs::read_dir(&state).into_iter().flatten().flatten() {
         let id = entry.file_name().to_string_lossy().into_owned();
-        match runtime::delete(runtime, &state, &id) {
+        match removal::delete(&runtime, &state, &id) {
             Ok(()) => tracing::info!(id, "removed a container that a killed build left"),
             Err(error) => tracing::warn!(id, %error, "cannot remove a container that a killed build left"),
         }
@@ -184,10 +88,11 @@ fn remove_containers(runtime: &Path, reachable: &Path) {
 }
 
 /// Mounts in it went with the build's mount namespace: only empty directories and the engine's own small files are left.
-fn remove_reachable(dir: &Path) {
+fn remove_run_dir(dir: &Path) {
     unmount_below(dir, &[]);
-    if let Err(error) = fs::remove_dir_all(dir) {
-        tracing::warn!(dir = %dir.display(), %error, "cannot remove what a killed build left");
+    match fs::remove_dir_all(dir) {
+        Ok(()) => tracing::info!(dir = %dir.display(), "removed what a killed build left"),
+        Err(error) => tracing::warn!(dir = %dir.display(), %error, "cannot remove what a killed build left"),
     }
 }
 
@@ -227,6 +132,7 @@ fn mount_point(line: &str) -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::EngineDir;
     use super::*;
 
     #[test]
@@ -241,10 +147,10 @@ mod tests {
         let root = tempfile::tempdir().expect("tempdir");
         let (dead, alive) = (root.path().join("7/x86_64"), root.path().join("8"));
         fs::create_dir_all(dead.join("engine")).expect("mkdir");
-        fs::write(dead.join("engine/lock"), "crun").expect("write");
+        fs::write(dead.join("engine/lock"), "").expect("write");
         fs::create_dir_all(&alive).expect("mkdir");
         let living = EngineDir::create(&alive, Path::new("crun")).expect("engine dir");
-        sweep(root.path());
+        sweep_work_dirs(root.path());
         assert!(!dead.join("engine").exists() && dead.exists());
         assert!(living.path().exists());
         drop(living);

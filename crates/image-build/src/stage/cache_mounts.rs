@@ -147,6 +147,7 @@ impl Builder<'_> {
             rewrite: &rewrite,
             archive_rewrite: &rewrite,
             selection: &selection,
+            fetched_selection: &selection,
             unpack: Unpack::Never,
             cancel: self.request.cancel,
             note: &|_| {},

@@ -6,16 +6,18 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use dockerfile::{FromRef, Mount, MountKind, Run};
+use rustix::fs::FileType;
+use tempfile::TempDir;
 
 use super::StageState;
 use super::cache_mounts::CacheLease;
 use super::shown::{Original, Shown};
 use crate::build::{Builder, Source};
-use crate::copy::{Selection, digest_sources, find};
+use crate::copy::{Selection, digest_sources, find, write_whiteouts};
 use crate::error::StepError;
-use crate::rootfs::RootDir;
+use crate::rootfs::{RootDir, file_type};
 use crate::sandbox::{AgentSocket, ContainerMount, HOSTNAME, InjectedKind, Redaction, SandboxNetwork};
-use crate::snapshot::Stubs;
+use crate::snapshot::{SnapshotError, Stubs};
 
 /// Where an SSH agent's socket is by default, as BuildKit has it.
 const AGENT_TARGET: &str = "/run/buildkit/ssh_agent";
@@ -132,8 +134,9 @@ impl<'a> Builder<'a> {
                 continue;
             }
             let source = self.source(from.as_ref())?;
-            let selection = Selection::default();
-            let found = find(source.root(), mount.source.as_deref().unwrap_or("/"), &selection, &self.place_name(from.as_ref()))?;
+            let selection = self.visible(from.as_ref())?;
+            let path = escape(mount.source.as_deref().unwrap_or("/"));
+            let found = find(source.root(), &path, &selection, &self.place_name(from.as_ref()))?;
             let found: Vec<_> = found.iter().collect();
             digest.extend_from_slice(&digest_sources(source.root(), &found, &selection, self.request.cancel)?);
         }
@@ -184,7 +187,11 @@ impl<'a> Builder<'a> {
                 let shifted = from.as_ref().map(|from| self.shown_source(from)).transpose()?.flatten();
                 let shifted_root = shifted.as_deref().map(crate::snapshot::View::root);
                 let original = Original { root: source.root(), path: &path, shifted_root };
-                let shown = if mount.read_only { mounts.shown.bind(&original) } else { mounts.shown.scratch(&original) }?;
+                let shown = match self.whiteouts(from.as_ref(), source.root(), &path)? {
+                    Some(whiteouts) => mounts.shown.without(&original, whiteouts, !mount.read_only),
+                    None if mount.read_only => mounts.shown.bind(&original),
+                    None => mounts.shown.scratch(&original),
+                }?;
                 mounts.bind(place, shown, &target(""), mount.read_only)
             }
         }
@@ -232,9 +239,26 @@ impl<'a> Builder<'a> {
     /// Something below the context, a stage or an image.
     pub(super) fn files(&mut self, from: Option<&FromRef>, path: Option<&str>) -> Result<(Rc<Source>, PathBuf), StepError> {
         let source = self.source(from)?;
-        let found = find(source.root(), &escape(path.unwrap_or("/")), &Selection::default(), &self.place_name(from))?;
+        let found = find(source.root(), &escape(path.unwrap_or("/")), &self.visible(from)?, &self.place_name(from))?;
         let found = found.into_iter().next().map(|f| f.path).unwrap_or_default();
         Ok((source, found))
+    }
+
+    /// What takes part of a source: of the build context what `.dockerignore` leaves, of stages and images everything.
+    fn visible(&self, from: Option<&FromRef>) -> Result<Selection, StepError> {
+        let ignore = if from.is_none() { self.request.ignore.as_ref() } else { None };
+        Ok(Selection::new(ignore, &[])?)
+    }
+
+    /// A layer that hides what does not take part of the directory `path`; `None` where everything does.
+    fn whiteouts(&self, from: Option<&FromRef>, root: &RootDir, path: &Path) -> Result<Option<TempDir>, StepError> {
+        let selection = self.visible(from)?;
+        let stat = root.lstat(path).map_err(StepError::path("look at", path))?;
+        if selection.is_everything() || !stat.is_some_and(|stat| file_type(&stat) == FileType::Directory) {
+            return Ok(None);
+        }
+        let dir = self.request.store.temp_dir().map_err(SnapshotError::from)?;
+        Ok(write_whiteouts(root, path, &selection, dir.path())?.then_some(dir))
     }
 
     /// `/etc/hosts`, `/etc/hostname` and `/etc/resolv.conf`: fixed texts; name servers only with the builder's network.

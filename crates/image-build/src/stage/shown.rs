@@ -112,7 +112,7 @@ impl<'a> Shown<'a> {
     pub(super) fn scratch(&mut self, original: &Original<'_>) -> Result<(PathBuf, bool), StepError> {
         let scratch = self.store.temp_dir().map_err(SnapshotError::from)?;
         let shown = if original.is_dir().map_err(StepError::path("look at", original.path))? {
-            (self.editable_dir(original, scratch.path())?, true)
+            (self.overlay(original, None, Some(scratch.path()))?, true)
         } else {
             (self.editable_copy(original, scratch.path())?, false)
         };
@@ -121,22 +121,52 @@ impl<'a> Shown<'a> {
         Ok(shown)
     }
 
-    fn editable_dir(&mut self, original: &Original<'_>, scratch: &Path) -> Result<PathBuf, StepError> {
+    /// Shows the directory `original` without what the layer `whiteouts` in the store hides; to be edited, as
+    /// [`Shown::scratch`] has it, or not.
+    pub(super) fn without(
+        &mut self,
+        original: &Original<'_>,
+        whiteouts: TempDir,
+        editable: bool,
+    ) -> Result<(PathBuf, bool), StepError> {
+        let scratch = editable.then(|| self.store.temp_dir()).transpose().map_err(SnapshotError::from)?;
+        let shown = self.overlay(original, Some(whiteouts.path()), scratch.as_ref().map(TempDir::path))?;
+        self.writable.extend(scratch.as_ref().map(|dir| dir.path().to_owned()));
+        self.scratch.extend(scratch);
+        self.scratch.push(whiteouts);
+        Ok((shown, true))
+    }
+
+    /// An overlay over `original`, with a layer in the store over it, or a directory there that takes the changes.
+    fn overlay(&mut self, original: &Original<'_>, layer: Option<&Path>, scratch: Option<&Path>) -> Result<PathBuf, StepError> {
         let (lower, _) = self.bind(original)?;
-        let [upper, work] = ["upper", "work"].map(|name| scratch.join(name));
-        for dir in [&upper, &work] {
+        let upper_and_work = scratch.map(|scratch| ["upper", "work"].map(|name| scratch.join(name)));
+        for dir in upper_and_work.iter().flatten() {
             fs::create_dir(dir).map_err(SnapshotError::path("make the directory", dir))?;
         }
-        let like = |original: &Original<'_>| copy_metadata(original.read()?, File::open(&upper)?);
-        like(original).map_err(SnapshotError::path("set owner, mode and times of", &upper))?;
+        if let Some([upper, _]) = &upper_and_work {
+            let like = || copy_metadata(original.read()?, File::open(upper)?);
+            like().map_err(SnapshotError::path("set owner, mode and times of", upper))?;
+        }
         let target = self.point(true)?;
-        let mounted = match self.shift.as_deref() {
-            None => mount_overlay(&[lower], Some(&Writable { upper: &upper, work: &work }), &target)?,
-            Some(shift) => {
-                let shifted = |path: &Path| shift.shifted(path).map_err(SnapshotError::path("find in the store", path));
-                let (upper, work) = (shifted(&upper)?, shifted(&work)?);
-                mount_overlay_as(shift, &[lower], Some(&Writable { upper: &upper, work: &work }), &target)?
-            }
+        let shift = self.shift.as_deref();
+        let in_store = |path: &Path| match shift {
+            None => Ok(path.to_owned()),
+            Some(shift) => shift.shifted(path).map_err(SnapshotError::path("find in the store", path)),
+        };
+        let mut lowers = Vec::new();
+        if let Some(layer) = layer {
+            lowers.push(in_store(layer)?);
+        }
+        lowers.push(lower);
+        let writable = match &upper_and_work {
+            Some([upper, work]) => Some((in_store(upper)?, in_store(work)?)),
+            None => None,
+        };
+        let writable = writable.as_ref().map(|(upper, work)| Writable { upper, work });
+        let mounted = match shift {
+            None => mount_overlay(&lowers, writable.as_ref(), &target)?,
+            Some(shift) => mount_overlay_as(shift, &lowers, writable.as_ref(), &target)?,
         };
         self.mounts.push(mounted);
         Ok(target)

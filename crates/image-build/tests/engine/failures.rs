@@ -1,13 +1,9 @@
 //! Builds that fail, are cancelled, or whose process is killed.
 
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use build_model::{Blame, Diagnose};
-use image_build::{BuildError, LimitHit, Limits, OutputStream, Progress, ProgressEvent, StepError, sweep};
+use image_build::{BuildError, LimitHit, Limits, StepError};
 
 use crate::run::running;
 use crate::world::{Options, Recorder, World};
@@ -19,7 +15,6 @@ pub const TESTS: &[crate::Test] = &[
     ("failures::a_cancelled_build_leaves_nothing", cancelled),
     ("failures::a_run_that_takes_too_long_is_stopped", timed_out),
     ("failures::a_missing_runtime_is_the_sites_fault", no_runtime),
-    ("failures::what_a_killed_build_left_is_swept", killed),
 ];
 
 fn exit_code() {
@@ -104,6 +99,7 @@ fn with_runtime(world: &World, runtime: &str) -> BuildError {
         store: &world.store,
         work_dir: &world.dir.path().join("work"),
         images: &world.images,
+        remote: None,
         labels: &Default::default(),
         source_date_epoch: 0,
         squash: false,
@@ -120,66 +116,4 @@ fn with_runtime(world: &World, runtime: &str) -> BuildError {
     });
     world.assert_nothing_left();
     result.expect_err("no runtime")
-}
-
-/// The argument that makes this program the victim of [`killed`].
-pub const VICTIM: &str = "--victim";
-
-/// Builds in `dir` until somebody kills this process.
-pub fn be_killed(dir: &Path) {
-    struct Tell;
-    impl Progress for Tell {
-        fn event(&self, event: ProgressEvent) {
-            if let ProgressEvent::OutputLine { stream: OutputStream::Stdout, line } = event {
-                println!("{line}");
-            }
-        }
-    }
-    let text = "FROM BASE\nRUN echo started; sleep 4714\n";
-    let ended = World::new().build_at(dir, text, &Options::default(), &Tell);
-    panic!("the build ended by itself: {ended:?}");
-}
-
-fn killed() {
-    let root = tempfile::tempdir().expect("tempdir");
-    let work_dir = root.path().join("task-7/x86_64");
-    fs::create_dir_all(&work_dir).expect("mkdir");
-    let program = std::env::current_exe().expect("program");
-    // Its store goes away with the directory, which it cannot see to itself.
-    let mut command = Command::new(program);
-    let spawned = command.arg(VICTIM).arg(&work_dir).env("TMPDIR", root.path()).stdout(Stdio::piped()).spawn().expect("spawn");
-    let mut victim = Victim { child: spawned, root: root.path() };
-    let mut lines = BufReader::new(victim.child.stdout.take().expect("stdout")).lines();
-    assert_eq!(lines.next().expect("a line").expect("text"), "started");
-    // The line comes right before the shell becomes the program.
-    let begun = Instant::now();
-    while !running("4714") && begun.elapsed() < Duration::from_secs(30) {
-        std::thread::yield_now();
-    }
-    sweep(root.path());
-    assert!(running("4714"), "a living build is left alone");
-    victim.child.kill().expect("kill");
-    victim.child.wait().expect("wait");
-    assert!(running("4714"), "the container outlives its builder, or this test proves nothing");
-    sweep(root.path());
-    assert!(!running("4714"), "the container is left");
-    assert!(!work_dir.join("engine").exists(), "the engine's directory is left");
-    assert!(work_dir.exists(), "the work directory itself is the caller's");
-}
-
-/// Ends the victim and its container also when the test fails.
-struct Victim<'a> {
-    child: Child,
-    root: &'a Path,
-}
-
-impl Drop for Victim<'_> {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        sweep(self.root);
-        // Its container became a child of this process, which adopts; a worker would not.
-        use rustix::process::{WaitId, WaitIdOptions, waitid};
-        while let Ok(Some(_)) = waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG) {}
-    }
 }

@@ -7,9 +7,11 @@ mod config;
 mod copy;
 mod escape;
 mod failures;
+mod killed;
 mod layers;
 mod mounts;
 mod network;
+mod remote;
 mod run;
 mod world;
 
@@ -22,11 +24,11 @@ const NO_CGROUPS: &str = "--no-cgroups";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if let [flag, dir] = args.as_slice()
-        && flag == failures::VICTIM
+    if let [flag, dir, seconds] = args.as_slice()
+        && flag == killed::VICTIM
     {
         image_build::prepare_process().expect("prepare_process");
-        failures::be_killed(dir.as_ref());
+        killed::be_killed(dir.as_ref(), seconds);
         return ExitCode::SUCCESS;
     }
     if let [flag, what @ ..] = args.as_slice()
@@ -45,6 +47,8 @@ fn main() -> ExitCode {
     }
     let mut tests: Vec<Test> = [run::TESTS, network::TESTS, copy::TESTS, layers::TESTS, config::TESTS, failures::TESTS].concat();
     tests.extend_from_slice(mounts::TESTS);
+    tests.extend_from_slice(remote::TESTS);
+    tests.extend_from_slice(killed::TESTS);
     tests.extend(escape::tests());
     // What cargo-nextest asks of a test binary.
     if args.iter().any(|a| a == "--list") {

@@ -17,6 +17,8 @@ pub const TESTS: &[crate::Test] = &[
     ("mounts::an_agent_signs_and_is_gone", agent),
     ("mounts::caches_outlive_builds_where_they_may", kept_caches),
     ("mounts::a_locked_cache_is_waited_for", locked_cache),
+    ("mounts::of_the_context_only_what_copy_sees_is_shown", ignored),
+    ("mounts::a_context_can_be_named_relatively", relative),
     ("mounts::runc_makes_the_same_layers", runc),
 ];
 
@@ -54,6 +56,61 @@ fn secrets() {
             .build_with("FROM BASE\nRUN --mount=type=secret,id=token cat /run/secrets/token; exit 3\n", &options)
             .expect_err("fails");
         assert!(!err.to_string().contains("hunter2") && err.to_string().contains(hidden), "{err}");
+    }
+}
+
+/// `.dockerignore` holds for bind mounts of the context as it does for COPY, with and without a user namespace.
+fn ignored() {
+    for user_namespace in [true, false] {
+        let world = World::new();
+        for file in ["a.txt", "secret", "src/x.c", "src/x.o", "out/keep/k", "out/gone"] {
+            world.write(file, file);
+        }
+        fs::set_permissions(world.context().join("src"), std::os::unix::fs::PermissionsExt::from_mode(0o751)).expect("chmod");
+        let ignore = Some("secret\n**/*.o\nout\n!out/keep\n".to_owned());
+        let options = Options { user_namespace, ignore, use_cache: true, ..Options::default() };
+        let text = "FROM BASE\n\
+             RUN --mount=type=bind,target=/c cd /c && find . -type f | sort && ! cat secret 2>/dev/null && stat -c '%a %u' src && ! touch new 2>/dev/null\n\
+             RUN --mount=type=bind,source=src,target=/c,rw cd /c && ls && echo mine > x.o && rm x.c && ls\n\
+             RUN --mount=type=bind,source=src/x.c,target=/one cat /one\n";
+        let recorder = Recorder::default();
+        let built = world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+        let expected = ["./a.txt", "./out/keep/k", "./src/x.c", "751 0", "x.c", "x.o", "src/x.c"];
+        assert_eq!(recorder.output(), expected, "user namespace: {user_namespace}");
+        assert_eq!(built.new_layers, 0);
+        assert_eq!(fs::read_to_string(world.context().join("src/x.o")).expect("the original"), "src/x.o");
+        // What is hidden changes nothing, and what is seen does.
+        let cached = || {
+            let recorder = Recorder::default();
+            world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+            recorder.cached().len()
+        };
+        world.write("secret", "another");
+        assert_eq!(cached(), 3);
+        world.write("out/keep/k", "another");
+        assert_eq!(cached(), 0, "the second and third lie on the first");
+        for hidden in ["secret", "src/x.o"] {
+            let line = format!("FROM BASE\nRUN --mount=type=bind,source={hidden},target=/x true\n");
+            let err = world.build_with(&line, &options).expect_err("hidden");
+            assert!(err.to_string().contains(&format!("there is no `{hidden}` in the build context")), "{err}");
+        }
+    }
+}
+
+/// The runtime does not look names up from where the builder stands.
+fn relative() {
+    for user_namespace in [true, false] {
+        let world = World::new();
+        world.write("file", "here\n");
+        let here = std::env::current_dir().expect("current directory");
+        let up: std::path::PathBuf = here.components().skip(1).map(|_| "..").collect();
+        let context = up.join(world.context().strip_prefix("/").expect("absolute"));
+        let options = Options { user_namespace, context: Some(context), ..Options::default() };
+        let recorder = Recorder::default();
+        let text = "FROM BASE\nCOPY file /copied\nRUN --mount=type=bind,target=/c cat /c/file\n\
+                    RUN --mount=type=bind,source=file,target=/f,rw cat /f\n";
+        world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(recorder.output(), ["here", "here"]);
     }
 }
 

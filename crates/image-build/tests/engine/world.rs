@@ -10,7 +10,7 @@ use build_model::{Blame, BoxedDiagnose, Diagnose};
 use dockerfile::{IgnoreRules, PlanOptions, Platform, parse, plan};
 use image_build::{
     BaseExtras, BuildError, BuildRequest, BuiltImage, CancelFlag, ImageSource, InjectedMount, Limits, NoHooks, Progress,
-    ProgressEvent, RunHooks, SandboxNetwork, SandboxOptions, SubordinateIds, Underlay, UserNamespace, build,
+    ProgressEvent, RemoteFetcher, RunHooks, SandboxNetwork, SandboxOptions, SubordinateIds, Underlay, UserNamespace, build,
 };
 use image_layers::{
     Compression, ImageConfig, LocalImage, ManifestFormat, MergedView, PackOptions, Store, assemble_image, pack_layer,
@@ -69,8 +69,11 @@ pub struct Options {
     pub labels: BTreeMap<String, String>,
     pub build_args: BTreeMap<String, String>,
     pub ignore: Option<String>,
+    /// Another name for the build context.
+    pub context: Option<PathBuf>,
     pub cancel: CancelFlag,
     pub hooks: Arc<dyn RunHooks>,
+    pub remote: Option<Arc<dyn RemoteFetcher>>,
     pub salt: String,
 }
 
@@ -89,8 +92,10 @@ impl Default for Options {
             labels: BTreeMap::new(),
             build_args: BTreeMap::new(),
             ignore: None,
+            context: None,
             cancel: CancelFlag::new(),
             hooks: Arc::new(NoHooks),
+            remote: None,
             salt: String::new(),
         }
     }
@@ -220,7 +225,7 @@ impl World {
             require_user_namespace: true,
             ..options.sandbox.clone()
         };
-        let context = self.context();
+        let context = options.context.clone().unwrap_or_else(|| self.context());
         build(&BuildRequest {
             arch: &build_model::Arch::host(),
             plan: &plan,
@@ -230,6 +235,7 @@ impl World {
             store: &self.store,
             work_dir,
             images: &self.images,
+            remote: options.remote.as_deref(),
             labels: &options.labels,
             source_date_epoch: EPOCH,
             squash: options.squash,
@@ -258,22 +264,35 @@ impl World {
         let dead: Vec<String> = stats.filter(|stat| stat.contains(") Z ")).collect();
         // One of the last container may still be on its way.
         assert!(dead.len() < 2, "dead processes nobody waited for: {dead:?}");
-        let own = format!("containerbuild-{}-", std::process::id());
-        for tree in fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            // In this process that is no cgroup tree (T2).
-            if tree.file_name() == "unified" {
-                continue;
-            }
-            let left = |e: &fs::DirEntry| e.file_name().to_string_lossy().starts_with(&own);
-            let groups: Vec<_> = fs::read_dir(tree.path()).into_iter().flatten().flatten().filter(left).collect();
-            assert!(groups.is_empty(), "cgroups are left: {groups:?}");
-        }
+        // Others may build on this machine; what belongs to nobody is ours.
+        let orphans: Vec<PathBuf> = cgroups().into_iter().filter(|(_, build)| !run_dir(build).exists()).map(|(p, _)| p).collect();
+        assert!(orphans.is_empty(), "cgroups are left: {orphans:?}");
         for session in fs::read_dir(self.store.root().join("tmp")).expect("list").flatten() {
             let left: Vec<_> = fs::read_dir(session.path()).into_iter().flatten().flatten().map(|e| e.path()).collect();
             let left: Vec<_> = left.into_iter().filter(|p: &PathBuf| !p.ends_with(".lock")).collect();
             assert!(left.is_empty(), "temporary files are left in the store: {left:?}");
         }
     }
+}
+
+/// The cgroups of builds on this machine, each with the name of its build.
+pub fn cgroups() -> Vec<(PathBuf, String)> {
+    let trees = fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten();
+    // In this process `unified` is no cgroup tree (T2).
+    let trees = trees.filter(|tree| tree.file_name() != "unified").map(|tree| tree.path());
+    let groups = trees.chain(["/sys/fs/cgroup".into()]).flat_map(|tree| fs::read_dir(tree).into_iter().flatten().flatten());
+    groups
+        .filter_map(|group| {
+            let name = group.file_name().to_string_lossy().into_owned();
+            let build = name.strip_prefix("containerbuild-")?.split("-run-").next()?.to_owned();
+            build.starts_with("build-").then(|| (group.path(), build))
+        })
+        .collect()
+}
+
+/// What the build `name` shows its containers.
+pub fn run_dir(name: &str) -> PathBuf {
+    Path::new("/run/containerbuild").join(name)
 }
 
 /// The merged tree of an image.

@@ -1,0 +1,154 @@
+"""ADD of URLs and git repositories, from servers of this test: what is fetched, by us and by buildah, and what is not."""
+
+import functools
+import http.server
+import os
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+import cases
+import compare
+import context
+
+ARCHIVE = {"tar": "gz", "entries": {"in/file": {"text": "hello", "owner": "21:22", "mode": "0640"}}}
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """Files, and a circle."""
+
+    def do_GET(self):
+        if self.path.startswith("/circle"):
+            self.send_response(302)
+            self.send_header("Location", self.path)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif self.path.startswith("/away/"):
+            self.send_response(301)
+            self.send_header("Location", self.path.removeprefix("/away"))
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        else:
+            super().do_GET()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def web(scene):
+    """The address of a server with some files and, over the same http, a git repository."""
+    root = scene.state / "web"
+    root.mkdir()
+    context.write(root, {"x.txt": "hello", "a.tar.gz": ARCHIVE})
+    work = scene.state / "repository"
+    work.mkdir()
+    context.write(work, {"docs/read.me": "read me", "tool": {"text": "#!/bin/sh\n", "mode": "0755"}})
+    git(work, "init", "--quiet", "--initial-branch=main")
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "one")
+    git(work, "tag", "-a", "v1", "-m", "one")
+    context.write(work, {"late": "late"})
+    git(work, "add", "--all")
+    git(work, "commit", "--quiet", "-m", "two")
+    git(scene.state, "clone", "--quiet", "--bare", str(work), str(root / "r.git"))
+    # What servers without git of their own need ("dumb http").
+    git(root / "r.git", "update-server-info")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=root))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        for directory in (root, work):
+            shutil.rmtree(directory)
+
+
+def git(directory, *arguments):
+    """Git, away from whoever runs the tests."""
+    stamp = f"{context.STAMP} +0000"
+    identity = {"GIT_AUTHOR_DATE": stamp, "GIT_COMMITTER_DATE": stamp}
+    for who in ("AUTHOR", "COMMITTER"):
+        identity |= {f"GIT_{who}_NAME": "packager", f"GIT_{who}_EMAIL": "packager@example.org"}
+    clean = {"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1", "PATH": os.environ["PATH"]}
+    return subprocess.run(["git", *arguments], cwd=directory, env=clean | identity, check=True, capture_output=True)
+
+
+def built(scene, text, network="host"):
+    """Our outcome for a Dockerfile in an empty context."""
+    directory = scene.state / "remote-context"
+    directory.mkdir()
+    try:
+        (directory / "Dockerfile").write_text(text)
+        case = cases.Case("remote", text)
+        return scene.ours.build(case, directory, scene.state / "ours", network=network)
+    finally:
+        shutil.rmtree(directory)
+
+
+def test_a_file_is_added_as_buildah_adds_it(scene, web):
+    text = f"FROM scratch\nADD {web}/x.txt /one/\nADD {web}/x.txt?v=1 /two\nADD --chown=7:8 {web}/away/a.tar.gz /three/\n"
+    directory = scene.state / "remote-context"
+    directory.mkdir()
+    try:
+        (directory / "Dockerfile").write_text(text)
+        theirs = scene.buildah.build(cases.Case("remote", text), directory, scene.state / "theirs")
+    finally:
+        shutil.rmtree(directory)
+    ours = built(scene, text)
+    assert ours.built and theirs.built, f"ours:\n{ours.output}\nbuildah:\n{theirs.output}"
+    lines = compare.lines(ours.image)
+    assert lines["/one/x.txt"] == 'file 0600 0:0 "hello" dated'
+    assert lines["/two"] == 'file 0600 0:0 "hello" dated'
+    assert lines["/three/a.tar.gz"].startswith("file 0600 7:8 ")
+    # BuildKit, too, gives an image without a base the root as its working directory.
+    assert compare.differences(lines, compare.lines(theirs.image)) == {"config WorkingDir": ('"/"', "-")}
+
+
+def test_an_archive_is_unpacked_where_that_is_asked_for(scene, web):
+    ours = built(scene, f"FROM scratch\nADD --unpack=true {web}/a.tar.gz /x\n")
+    assert compare.lines(ours.image)["/x/in/file"] == 'file 0640 21:22 "hello" dated', ours.output
+
+
+def test_a_repository_is_added_over_http(scene, web):
+    ours = built(scene, f"FROM scratch\nADD {web}/r.git#v1 /r\nADD {web}/r.git?subdir=docs /docs/\n")
+    assert ours.built, ours.output
+    lines = compare.lines(ours.image)
+    assert lines["/r/docs/read.me"] == 'file 0644 0:0 "read me" dated', "the commit's time"
+    assert lines["/r/tool"].startswith("file 0755 0:0 ") and lines["/docs/read.me"]
+    assert not {"/r/late", "/r/.git", "/docs/tool"} & lines.keys()
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("ADD {web}/none /x", "cannot fetch http://.*/none: the server answered 404"),
+        ("ADD {web}/circle /x", "no whole answer from 127.0.0.1: too many redirects"),
+        ("ADD {web}/r.git#v2 /x", "has no commit, branch or tag `v2`"),
+        ("ADD {web}/none.git /x", "there is no repository http://.*/none.git"),
+        (
+            "ADD --checksum=sha256:" + "0" * 64 + " {web}/x.txt /x",
+            "not what --checksum says: expected sha256:0+, got sha256:2cf2",
+        ),
+        ("ADD http://127.0.0.1:1/x /x", "no whole answer from 127.0.0.1: .*refused"),
+    ],
+)
+def test_what_goes_wrong_is_said(scene, web, line, message):
+    ours = built(scene, f"FROM scratch\n{line.format(web=web)}\n")
+    assert not ours.built
+    assert re.search(message, ours.output), ours.output
+
+
+@pytest.mark.parametrize("network", ["none", "gate"])
+def test_without_the_network_nothing_is_fetched(scene, web, network):
+    for source in (f"{web}/x.txt", f"{web}/r.git"):
+        ours = built(scene, f"FROM scratch\nADD {source} /x\n", network)
+        assert not ours.built
+        assert "is not in the build context, and images are made of what is in dist-git and in Koji" in ours.output
+        assert "--network=host" in ours.output, "the hint says how"
