@@ -2,6 +2,7 @@
 //! attributes belong to an image.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -47,58 +48,98 @@ pub(crate) fn is_image_xattr(name: &[u8]) -> bool {
     }
 }
 
-/// The image's extended attributes of the file at `path`, sorted by name. A symbolic link is not followed.
-///
-/// Capabilities bound to a user namespace (version 3) are written as version 2: the namespace ends with the build.
-pub(crate) fn image_xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-    for name in xattr_names(path)? {
-        if is_image_xattr(&name) {
-            let mut value = xattr_value(path, OsStr::from_bytes(&name))?;
+/// Where attributes are read: at a path, whose last link is not followed, or of an open file, which spares the kernel the
+/// way there.
+#[derive(Clone, Copy)]
+pub(crate) enum Place<'a> {
+    /// By its path.
+    Path(&'a Path),
+    /// Opened.
+    File(&'a File),
+}
+
+/// The names of a file's extended attributes.
+pub(crate) struct XattrNames<'a> {
+    place: Place<'a>,
+    /// Each with a NUL at its end.
+    names: Vec<u8>,
+}
+
+impl Place<'_> {
+    fn list(self, list: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Place::Path(path) => rustix::fs::llistxattr(path, list),
+            Place::File(file) => rustix::fs::flistxattr(file, list),
+        }
+    }
+
+    fn get(self, name: &OsStr, value: &mut [u8]) -> rustix::io::Result<usize> {
+        match self {
+            Place::Path(path) => rustix::fs::lgetxattr(path, name, value),
+            Place::File(file) => rustix::fs::fgetxattr(file, name, value),
+        }
+    }
+
+    fn value(self, name: &OsStr) -> io::Result<Vec<u8>> {
+        with_room(|value| self.get(name, value)).map_err(io::Error::from)
+    }
+}
+
+impl<'a> XattrNames<'a> {
+    /// Asks for them; none where the file system has none.
+    pub(crate) fn of(place: Place<'a>) -> io::Result<Self> {
+        match with_room(|list| place.list(list)) {
+            Ok(names) => Ok(Self { place, names }),
+            Err(Errno::OPNOTSUPP) => Ok(Self { place, names: Vec::new() }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The names.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.split(|b| *b == 0).filter(|name| !name.is_empty())
+    }
+
+    /// Whether one of them is `name`.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.iter().any(|found| found == name.as_bytes())
+    }
+
+    /// The image's attributes, sorted by name.
+    ///
+    /// Capabilities bound to a user namespace (version 3) are written as version 2: the namespace ends with the build.
+    pub(crate) fn of_image(&self) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+        let mut found: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        for name in self.iter().filter(|name| is_image_xattr(name)) {
+            let mut value = self.place.value(OsStr::from_bytes(name))?;
             if name == b"security.capability" {
                 value = without_root_id(value);
             }
-            found.push((name, value));
+            found.push((name.to_vec(), value));
         }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// Names of all extended attributes; empty where the file system has none.
-pub(crate) fn xattr_names(path: &Path) -> io::Result<Vec<Vec<u8>>> {
-    let mut list = Vec::new();
-    loop {
-        let size = match rustix::fs::llistxattr_query(path) {
-            Ok(0) | Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
-            Ok(size) => size,
-            Err(error) => return Err(error.into()),
-        };
-        list.resize(size, 0_u8);
-        match rustix::fs::llistxattr(path, &mut list[..]) {
-            Ok(length) => {
-                list.truncate(length);
-                return Ok(list.split(|b| *b == 0).filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect());
-            }
-            Err(Errno::RANGE) => {} // grew in between
-            Err(error) => return Err(error.into()),
-        }
+        found.sort();
+        Ok(found)
     }
 }
 
-fn xattr_value(path: &Path, name: &OsStr) -> io::Result<Vec<u8>> {
-    loop {
-        let size = rustix::fs::lgetxattr_query(path, name)?;
-        let mut value = vec![0_u8; size];
-        match rustix::fs::lgetxattr(path, name, &mut value[..]) {
-            Ok(length) => {
-                value.truncate(length);
-                return Ok(value);
-            }
-            Err(Errno::RANGE) => {}
-            Err(error) => return Err(error.into()),
-        }
+/// The image's extended attributes of the file at `path`, sorted by name. A symbolic link is not followed.
+pub(crate) fn image_xattrs(path: &Path) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    XattrNames::of(Place::Path(path))?.of_image()
+}
+
+/// What `ask` puts into a buffer, which grows until it is large enough. Most files have no attributes: one question is all.
+fn with_room(ask: impl Fn(&mut [u8]) -> rustix::io::Result<usize>) -> rustix::io::Result<Vec<u8>> {
+    let mut small = [0_u8; 512];
+    match ask(&mut small) {
+        Ok(length) => return Ok(small.get(..length).unwrap_or_default().to_vec()),
+        Err(Errno::RANGE) => {}
+        Err(error) => return Err(error),
     }
+    // The most that Linux keeps for one file, names or value.
+    let mut large = vec![0_u8; 64 << 10];
+    let length = ask(&mut large)?;
+    large.truncate(length);
+    Ok(large)
 }
 
 /// `struct vfs_ns_cap_data` (version 3, 24 bytes) as `struct vfs_cap_data` (version 2, 20 bytes).

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom};
+use std::io::{self, Read as _, Seek, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt;
 
 use rustix::io::Errno;
@@ -15,14 +15,33 @@ pub(super) fn is_portable_xattr(name: &OsStr) -> bool {
         || (name.starts_with(b"user.") && !name.starts_with(b"user.overlay."))
 }
 
-/// Copies all of `from` into the empty file `to`.
-pub(super) fn copy_content(from: &mut File, to: &mut File) -> io::Result<()> {
+/// Files up to this size are read and written: asking for shared blocks costs more than a copy of them.
+const SMALL: u64 = 128 << 10;
+
+/// Copies all of `from` into the empty file `to`; small contents go through `buffer`.
+pub(super) fn copy_content(from: &mut File, to: &mut File, buffer: &mut Vec<u8>) -> io::Result<()> {
     let metadata = from.metadata()?;
+    if metadata.len() <= SMALL {
+        return copy_small(from, to, metadata.len(), buffer);
+    }
     if metadata.blocks().saturating_mul(512) >= metadata.len() {
         // std uses copy_file_range(2), which shares blocks where it can.
         return io::copy(from, to).map(drop);
     }
     copy_sparse(from, to, metadata.len())
+}
+
+/// Without the questions about size and position that `read_to_end` asks of every file.
+fn copy_small(from: &mut File, to: &mut File, length: u64, buffer: &mut Vec<u8>) -> io::Result<()> {
+    buffer.resize(usize::try_from(length).unwrap_or(0) + 1, 0);
+    loop {
+        match from.read(buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn copy_sparse(from: &mut File, to: &mut File, length: u64) -> io::Result<()> {
@@ -47,7 +66,6 @@ fn copy_sparse(from: &mut File, to: &mut File, length: u64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::{Read, Write};
 
     #[test]
     fn holes_stay_holes() {
@@ -58,7 +76,7 @@ mod tests {
         from.set_len(16 << 20).expect("set_len");
         from.rewind().expect("rewind");
         let mut to = tempfile::tempfile().expect("tempfile");
-        copy_content(&mut from, &mut to).expect("copy");
+        copy_content(&mut from, &mut to, &mut Vec::new()).expect("copy");
         assert_eq!(to.metadata().expect("metadata").len(), 16 << 20);
         assert!(to.metadata().expect("metadata").blocks() * 512 < 4 << 20, "it takes as much room as it looks");
         let mut tail = [0; 4];

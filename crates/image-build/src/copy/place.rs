@@ -77,6 +77,7 @@ pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
         note: job.note,
         image: job.image.host_path(),
         links: HashMap::new(),
+        buffer: Vec::new(),
     };
     for item in job.items {
         match item {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
+use rustix::io::Errno;
 
 use super::file::{copy_content, is_portable_xattr};
 use super::source::list_open;
@@ -66,6 +67,8 @@ pub(super) struct TreeCopier<'a> {
     pub(super) image: &'a Path,
     /// First copies of files with several names, by device and inode of the source.
     pub(super) links: HashMap<(u64, u64), PathBuf>,
+    /// For the contents of small files.
+    pub(super) buffer: Vec<u8>,
 }
 
 impl TreeCopier<'_> {
@@ -141,10 +144,10 @@ impl TreeCopier<'_> {
 
     fn file(&mut self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
         let write = || CopyError::write(to.path);
-        self.make_room(from, to)?;
         let key = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&key) {
+                self.make_room(from, to)?;
                 return rustix::fs::linkat(CWD, first, to.dir, to.name, AtFlags::empty()).map_err(|e| write()(e.into()));
             }
             self.links.insert(key, self.image.join(to.path));
@@ -153,9 +156,17 @@ impl TreeCopier<'_> {
         let source =
             rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let dest = rustix::fs::openat(to.dir, to.name, flags, Mode::from_raw_mode(0o600)).map_err(|e| write()(e.into()))?;
-        let (mut source, mut dest) = (File::from(source), File::from(dest));
-        copy_content(&mut source, &mut dest).map_err(write())?;
+        // Nobody else reaches the image's tree, so it may have its mode from the beginning.
+        let create = || rustix::fs::openat(to.dir, to.name, flags, self.rewrite.mode(stat) & Mode::from_raw_mode(0o777));
+        let dest = match create() {
+            Err(Errno::EXIST) => {
+                self.make_room(from, to)?;
+                create()
+            }
+            created => created,
+        };
+        let (mut source, mut dest) = (File::from(source), File::from(dest.map_err(|e| write()(e.into()))?));
+        copy_content(&mut source, &mut dest, &mut self.buffer).map_err(write())?;
         self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
     }
 
@@ -202,9 +213,18 @@ impl TreeCopier<'_> {
         let stat = rustix::fs::fstat(from).map_err(|e| CopyError::read(from_path)(e.into()))?;
         let set = || -> std::io::Result<()> {
             let (uid, gid) = self.rewrite.owner(&stat);
-            rustix::fs::fchown(to, uid, gid)?;
-            copy_xattrs(from, to, is_portable_xattr)?;
-            rustix::fs::fchmod(to, self.rewrite.mode(&stat))?;
+            // Most are made as they should be, and to ask is a tenth of the price of setting.
+            let made = rustix::fs::fstat(to)?;
+            let owner_differs = (Some(made.st_uid), Some(made.st_gid)) != (uid.map(Uid::as_raw), gid.map(Gid::as_raw));
+            if owner_differs {
+                rustix::fs::fchown(to, uid, gid)?;
+            }
+            // Before the mode: setting an access list changes it.
+            let has_attributes = copy_xattrs(from, to, is_portable_xattr)?;
+            let mode = self.rewrite.mode(&stat);
+            if owner_differs || has_attributes || made.st_mode & 0o7777 != mode.as_raw_mode() {
+                rustix::fs::fchmod(to, mode)?;
+            }
             rustix::fs::futimens(to, &modification_time(stat.st_mtime, stat.st_mtime_nsec as i64))?;
             Ok(())
         };

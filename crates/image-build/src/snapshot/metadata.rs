@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Gid, Mode, Uid, XattrFlags};
 
@@ -28,22 +28,24 @@ pub(crate) fn copy_metadata(from: impl AsFd, to: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies the attributes `wanted` says yes to and removes others of `to` that it says yes to and `from` lacks.
-pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd, wanted: impl Fn(&OsStr) -> bool) -> io::Result<()> {
+/// Copies the attributes `wanted` says yes to and removes others of `to` that it says yes to and `from` lacks; whether
+/// anything had to change.
+pub(crate) fn copy_xattrs(from: impl AsFd, to: impl AsFd, wanted: impl Fn(&OsStr) -> bool) -> io::Result<bool> {
     use xattr::FileExt;
-    let from = Open(from.as_fd().try_clone_to_owned()?);
-    let to = Open(to.as_fd().try_clone_to_owned()?);
-    let Some(names) = supported(from.list_xattr())? else { return Ok(()) };
+    let (from, to) = (Open(from.as_fd()), Open(to.as_fd()));
+    let Some(names) = supported(from.list_xattr())? else { return Ok(false) };
     let names: Vec<_> = names.filter(|n| wanted(n)).collect();
+    let mut changed = !names.is_empty();
     for name in supported(to.list_xattr())?.into_iter().flatten().filter(|n| wanted(n) && !names.contains(n)) {
         to.remove_xattr(&name)?;
+        changed = true;
     }
     for name in names {
         if let Some(value) = from.get_xattr(&name)? {
-            rustix::fs::fsetxattr(&to.0, &*name, &value, XattrFlags::empty())?;
+            rustix::fs::fsetxattr(to.0, &*name, &value, XattrFlags::empty())?;
         }
     }
-    Ok(())
+    Ok(changed)
 }
 
 /// `None` on file systems without extended attributes.
@@ -55,12 +57,12 @@ fn supported<T>(result: io::Result<T>) -> io::Result<Option<T>> {
     }
 }
 
-struct Open(std::os::fd::OwnedFd);
+struct Open<'a>(BorrowedFd<'a>);
 
-impl std::os::fd::AsRawFd for Open {
+impl std::os::fd::AsRawFd for Open<'_> {
     fn as_raw_fd(&self) -> std::os::fd::RawFd {
         self.0.as_raw_fd()
     }
 }
 
-impl xattr::FileExt for Open {}
+impl xattr::FileExt for Open<'_> {}

@@ -4,6 +4,7 @@
 mod compare;
 mod error;
 mod file_hashes;
+mod listing;
 mod skip;
 mod walk;
 

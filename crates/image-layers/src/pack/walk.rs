@@ -5,20 +5,23 @@
 //! comes before what is in it. The upper directory must be at rest: no process of the build may be left.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::fs::{self, Metadata};
+use std::ffi::OsStr;
+use std::fs::{self, File, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+
+use rustix::fs::FileType;
 
 use super::compare::{self, Side};
 use super::error::PackError;
 use super::file_hashes::{FileDigest, FileDigestAlgorithm, HashedFile};
+use super::listing::{Listed, Listing};
 use super::skip::Skip;
 use crate::UnpackLimits;
 use crate::merged_view::{Found, MergedDir};
-use crate::overlay;
+use crate::overlay::{self, Place, XattrNames};
 use crate::store::FileDigestList;
 use crate::tar_format::{TarEntry, TarKind, TarWriter, shown};
 
@@ -86,7 +89,8 @@ impl<W: Write> Walk<W> {
             }
         };
         if changed {
-            let entry = self.entry(b"./", TarKind::Directory, host, &meta)?;
+            let names = XattrNames::of(Place::Path(host)).map_err(reading(b"./"))?;
+            let entry = self.entry(b"./", TarKind::Directory, &names, &meta)?;
             self.write(&entry)?;
         }
         self.directory(host, b"", below, 0)
@@ -97,8 +101,9 @@ impl<W: Write> Walk<W> {
         if depth > DEPTH_MAX {
             return Err(PackError::TooDeep { path: shown(path) });
         }
+        let listing = Listing::of(host).map_err(reading(path))?;
         let mut entries = Vec::new();
-        for (name, child_host) in sorted_names(host).map_err(reading(path))? {
+        for Listed { name, kind } in &listing.names {
             let child = join(path, name.as_bytes());
             if child.len() > PATH_MAX {
                 return Err(PackError::TooDeep { path: shown(&child) });
@@ -106,28 +111,36 @@ impl<W: Write> Walk<W> {
             if self.skip.is_left_out(&child) {
                 continue;
             }
-            let meta = fs::symlink_metadata(&child_host).map_err(reading(&child))?;
-            if meta.file_type().is_char_device() && meta.rdev() == 0 {
-                self.whiteout(path, &name, below)?;
+            let may_be_whiteout = matches!(kind, FileType::CharacterDevice | FileType::Unknown);
+            if may_be_whiteout && listing.is_whiteout(name).map_err(reading(&child))? {
+                self.whiteout(path, name, below)?;
             } else if name.as_bytes().starts_with(overlay::WHITEOUT_PREFIX) {
                 return Err(PackError::ReservedName { path: shown(&child) });
             } else {
-                entries.push((name, child_host, child, meta));
+                entries.push((name, *kind, child));
             }
         }
-        for (name, child_host, child, meta) in entries {
-            let found = below.child(&name).map_err(|source| PackError::Below { path: shown(&child), source })?;
+        for (name, kind, child) in entries {
+            let found = below.child(name).map_err(|source| PackError::Below { path: shown(&child), source })?;
+            let child_host = host.join(name);
+            if kind == FileType::RegularFile {
+                let opened = listing.open(name).map_err(reading(&child))?;
+                let meta = opened.metadata().map_err(reading(&child))?;
+                self.file(&child_host, &child, &meta, found.as_ref(), Some(&opened))?;
+                continue;
+            }
+            let meta = fs::symlink_metadata(&child_host).map_err(reading(&child))?;
             if meta.is_dir() {
                 self.subdirectory(&child_host, &child, &meta, found, depth)?;
             } else {
-                self.file(&child_host, &child, &meta, found.as_ref())?;
+                self.file(&child_host, &child, &meta, found.as_ref(), None)?;
             }
         }
         Ok(())
     }
 
     /// A deletion, unless there is nothing below that it could hide.
-    fn whiteout(&mut self, parent: &[u8], name: &OsString, below: &MergedDir) -> Result<(), PackError> {
+    fn whiteout(&mut self, parent: &[u8], name: &OsStr, below: &MergedDir) -> Result<(), PackError> {
         let child = join(parent, name.as_bytes());
         let hides = || below.child(name).map_err(|source| PackError::Below { path: shown(&child), source });
         if self.has_lowers && hides()?.is_none() {
@@ -151,13 +164,14 @@ impl<W: Write> Walk<W> {
         found: Option<Found>,
         depth: usize,
     ) -> Result<(), PackError> {
-        refuse_overlay_feature(host, path, overlay::REDIRECT, "redirect_dir")?;
-        let opaque = overlay::is_opaque(host).map_err(reading(path))?;
+        let names = XattrNames::of(Place::Path(host)).map_err(reading(path))?;
+        refuse_overlay_feature(&names, path, overlay::REDIRECT, "redirect_dir")?;
+        let opaque = names.has(overlay::OPAQUE) && overlay::is_opaque(host).map_err(reading(path))?;
         let below = match found {
             Some(Found::Dir(dir)) => Some(dir),
             _ => None,
         };
-        let entry = self.entry(&[path, b"/"].concat(), TarKind::Directory, host, meta)?;
+        let entry = self.entry(&[path, b"/"].concat(), TarKind::Directory, &names, meta)?;
         let changed = match below.as_ref().and_then(MergedDir::top) {
             // A new time alone says that something came and went in it, mount points for example. Nothing is left of that.
             Some(top) if !opaque => self.attributes_differ(host, meta, top, path)?,
@@ -181,10 +195,19 @@ impl<W: Write> Walk<W> {
         Ok(())
     }
 
-    fn file(&mut self, host: &Path, path: &[u8], meta: &Metadata, found: Option<&Found>) -> Result<(), PackError> {
+    /// Packs what is no directory; a regular file may be `opened` already.
+    fn file(
+        &mut self,
+        host: &Path,
+        path: &[u8],
+        meta: &Metadata,
+        found: Option<&Found>,
+        opened: Option<&File>,
+    ) -> Result<(), PackError> {
+        let names = XattrNames::of(opened.map_or(Place::Path(host), Place::File)).map_err(reading(path))?;
         let kind = meta.file_type();
         let tar_kind = if kind.is_file() {
-            refuse_overlay_feature(host, path, overlay::METACOPY, "metacopy")?;
+            refuse_overlay_feature(&names, path, overlay::METACOPY, "metacopy")?;
             TarKind::File
         } else if kind.is_symlink() {
             TarKind::Symlink
@@ -210,13 +233,13 @@ impl<W: Write> Walk<W> {
         }
         let inode = (meta.dev(), meta.ino());
         if let Some(first) = self.written.get(&inode) {
-            let mut link = TarEntry { link: first.path.clone(), ..self.entry(path, TarKind::HardLink, host, meta)? };
+            let mut link = TarEntry { link: first.path.clone(), ..self.entry(path, TarKind::HardLink, &names, meta)? };
             link.xattrs.clear();
             let file = first.file.clone().map(|file| FileDigest { path: path.to_vec(), ..file });
             self.write(&link)?;
             return self.list_file(file.as_ref());
         }
-        let mut entry = self.entry(path, tar_kind, host, meta)?;
+        let mut entry = self.entry(path, tar_kind, &names, meta)?;
         match tar_kind {
             TarKind::Symlink => entry.link = fs::read_link(host).map_err(reading(path))?.into_os_string().into_vec(),
             TarKind::CharDevice | TarKind::BlockDevice => {
@@ -225,7 +248,10 @@ impl<W: Write> Walk<W> {
             _ => {}
         }
         let file = match tar_kind {
-            TarKind::File => self.write_file(host, entry, meta.len())?,
+            TarKind::File => match opened {
+                Some(file) => self.write_file(file, entry, meta.len())?,
+                None => self.write_file(&compare::open(host).map_err(reading(path))?, entry, meta.len())?,
+            },
             _ => self.write(&entry).map(|()| None)?,
         };
         self.list_file(file.as_ref())?;
@@ -236,10 +262,9 @@ impl<W: Write> Walk<W> {
     }
 
     /// Writes a regular file with its content; gives its digests when they are wanted.
-    fn write_file(&mut self, host: &Path, entry: TarEntry, size: u64) -> Result<Option<FileDigest>, PackError> {
+    fn write_file(&mut self, file: &File, entry: TarEntry, size: u64) -> Result<Option<FileDigest>, PackError> {
         let entry = TarEntry { size, ..entry };
         self.check_size(&entry.path, size)?;
-        let file = compare::open(host).map_err(reading(&entry.path))?;
         self.flush_pending()?;
         self.entries += 1;
         let failed = |source| PackError::Io { action: "pack", path: entry.shown_path(), source };
@@ -270,13 +295,13 @@ impl<W: Write> Walk<W> {
     }
 
     /// What is common to all entries.
-    fn entry(&self, path: &[u8], kind: TarKind, host: &Path, meta: &Metadata) -> Result<TarEntry, PackError> {
+    fn entry(&self, path: &[u8], kind: TarKind, names: &XattrNames<'_>, meta: &Metadata) -> Result<TarEntry, PackError> {
         Ok(TarEntry {
             mode: meta.mode() & 0o7777,
             uid: meta.uid().into(),
             gid: meta.gid().into(),
             mtime: self.clamp.map_or(meta.mtime(), |clamp| meta.mtime().min(clamp)),
-            xattrs: overlay::image_xattrs(host).map_err(reading(path))?,
+            xattrs: names.of_image().map_err(reading(path))?,
             ..TarEntry::new(path, kind)
         })
     }
@@ -309,22 +334,8 @@ fn reading(path: &[u8]) -> impl FnOnce(io::Error) -> PackError {
 }
 
 /// Fails when overlayfs left something of this entry in a lower layer.
-fn refuse_overlay_feature(host: &Path, path: &[u8], name: &str, option: &'static str) -> Result<(), PackError> {
-    let names = overlay::xattr_names(host).map_err(reading(path))?;
-    if names.iter().any(|n| n == name.as_bytes()) {
-        return Err(PackError::Incomplete { path: shown(path), option });
-    }
-    Ok(())
-}
-
-fn sorted_names(dir: &Path) -> io::Result<Vec<(OsString, PathBuf)>> {
-    let mut names = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        names.push((entry.file_name(), entry.path()));
-    }
-    names.sort();
-    Ok(names)
+fn refuse_overlay_feature(names: &XattrNames<'_>, path: &[u8], name: &str, option: &'static str) -> Result<(), PackError> {
+    if names.has(name) { Err(PackError::Incomplete { path: shown(path), option }) } else { Ok(()) }
 }
 
 fn join(parent: &[u8], name: &[u8]) -> Vec<u8> {

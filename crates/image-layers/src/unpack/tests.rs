@@ -251,7 +251,8 @@ fn everything_an_entry_says_about_itself_is_kept() {
 }
 
 fn overlay_opaque(path: &Path) -> bool {
-    crate::overlay::xattr_names(path).expect("attributes").iter().any(|n| n.starts_with(b"trusted.overlay"))
+    let names = crate::overlay::XattrNames::of(crate::overlay::Place::Path(path)).expect("attributes");
+    names.iter().any(|n| n.starts_with(b"trusted.overlay"))
 }
 
 #[test]
