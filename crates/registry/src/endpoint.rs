@@ -20,11 +20,11 @@ use crate::image_reference::ImageReference;
 use crate::{RegistryConfig, certificates};
 
 /// A connection that is not up by then will not come.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Longest silence of a registry that is being read from.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
+pub(crate) const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-const USER_AGENT: &str = concat!("containerbuild/", env!("CARGO_PKG_VERSION"));
+pub(crate) const USER_AGENT: &str = concat!("containerbuild/", env!("CARGO_PKG_VERSION"));
 
 /// Everything needed to make clients.
 pub(crate) struct Endpoints {
@@ -32,7 +32,6 @@ pub(crate) struct Endpoints {
     auth_file: AuthFile,
     auth_path: Option<PathBuf>,
     clients: Mutex<HashMap<String, Endpoint>>,
-    questions: Mutex<Option<reqwest::Client>>,
     sender: Mutex<Option<reqwest::Client>>,
 }
 
@@ -70,23 +69,13 @@ impl Endpoints {
             // Malformed certificates shall be found at start, not in the first build.
             settings.client(None)?;
         }
-        let (clients, questions, sender) = Default::default();
-        Ok(Self { settings, auth_file, auth_path: config.auth_file.clone(), clients, questions, sender })
+        let (clients, sender) = Default::default();
+        Ok(Self { settings, auth_file, auth_path: config.auth_file.clone(), clients, sender })
     }
 
     /// Whether `registry` is spoken to in plain http.
     pub(crate) fn is_plain(&self, registry: &str) -> bool {
         self.settings.insecure.iter().any(|host| host == registry)
-    }
-
-    /// A client for single questions to plain-http registries that need no login: it has no certificates to read.
-    pub(crate) fn plain_client(&self) -> Option<reqwest::Client> {
-        let mut known = self.questions.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if known.is_none() {
-            let builder = reqwest::Client::builder().tls_certs_only([]).no_proxy().redirect(reqwest::redirect::Policy::none());
-            *known = builder.connect_timeout(CONNECT_TIMEOUT).timeout(READ_TIMEOUT).user_agent(USER_AGENT).build().ok();
-        }
-        known.clone()
     }
 
     /// A client for bodies whose end is not known yet, made when first needed. It has no time-out for the sending.

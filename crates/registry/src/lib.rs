@@ -15,6 +15,7 @@ mod endpoint;
 mod error;
 mod image_reference;
 mod index;
+mod plain_question;
 mod pull;
 mod push;
 mod registry;

@@ -3,7 +3,6 @@
 use build_model::{Arch, Digest};
 use image_layers::{Index, Store};
 use oci_client::secrets::RegistryAuth;
-use reqwest::header::ACCEPT;
 
 use crate::alias::Target;
 use crate::classify::classify;
@@ -11,6 +10,7 @@ use crate::document::{ACCEPTED, Document, entry_for, platforms};
 use crate::endpoint::{Endpoint, wire};
 use crate::error::{Action, RegistryError};
 use crate::image_reference::ImageReference;
+use crate::plain_question;
 use crate::registry::Registry;
 
 /// Registries accept no larger manifests, so there are none.
@@ -79,11 +79,7 @@ impl Registry {
         if !self.endpoints().is_plain(&location.registry) || *endpoint.auth() != RegistryAuth::Anonymous {
             return None;
         }
-        let tag = location.tag.as_deref().unwrap_or("latest");
-        let url = format!("http://{}/v2/{}/manifests/{tag}", location.registry, location.repository);
-        let question = self.endpoints().plain_client()?.head(url).header(ACCEPT, ACCEPTED.join(", "));
-        let answer = question.send().await.ok()?.error_for_status().ok()?;
-        answer.headers().get("docker-content-digest")?.to_str().ok()?.parse().ok()
+        plain_question::digest(location).await
     }
 
     /// Whether the registry has what `reference` names.

@@ -181,8 +181,11 @@ async fn a_tag_moves_and_the_old_image_stays() {
     let name = format!("{}/web", server.host);
     let latest = reference(&format!("{name}:latest"));
     assert_eq!(registry.resolve(&latest, &x86_64()).await.expect("resolve").digest, old.manifest_digest);
+    let known = registry.resolve_known(&latest, &x86_64(), &ours).await.expect("resolve");
+    assert_eq!(known, registry.resolve(&latest, &x86_64()).await.expect("resolve"));
     registry.put_tag(&server.host, "web", &new.manifest_digest, &tag("latest")).await.expect("tag");
     assert_eq!(registry.resolve(&latest, &x86_64()).await.expect("resolve").digest, new.manifest_digest);
+    assert_eq!(registry.resolve_known(&latest, &x86_64(), &ours).await.expect("resolve").digest, new.manifest_digest);
     assert_eq!(skopeo_inspect(&format!("{name}:latest"), &[])["Digest"], json!(new.manifest_digest));
     assert!(registry.exists(&reference(&format!("{name}@{}", old.manifest_digest))).await.expect("an answer"));
     assert!(!registry.exists(&reference(&format!("{name}:other"))).await.expect("an answer"));
