@@ -21,6 +21,7 @@ mod push;
 mod registry;
 mod resolve;
 mod retry;
+mod tagged;
 mod upload;
 mod upload_followed;
 

@@ -101,20 +101,31 @@ impl Registry {
         progress: &(dyn Fn(PullEvent) + Sync),
     ) -> Result<LocalImage, RegistryError> {
         let fetched = self.manifest_for(endpoint, target, arch, store).await?;
-        let Document::Image(manifest, media_type) = &fetched.document else {
-            return Err(nested(target));
-        };
         progress(PullEvent::Manifest { digest: fetched.digest.clone() });
-        store.put_blob(&fetched.bytes).map_err(|source| RegistryError::Store { target: target.to_string(), source })?;
-        let config = (!store.has_blob(&manifest.config.digest)).then(|| store.expect_blob(&manifest.config.digest));
-        let config = config.into_iter().map(|expected| (manifest.config.clone(), expected)).collect();
-        self.bring(endpoint, target, store, config, &|_| {}).await?;
-        let image = LocalImage::load(store, &fetched.digest, media_type)
-            .map_err(|source| RegistryError::Image { target: target.to_string(), source })?;
+        let image = self.described(endpoint, target, fetched, store).await?;
         match other_platform(&image.config, arch) {
             None => Ok(image),
             Some(found) => Err(RegistryError::WrongPlatform { target: target.to_string(), arch: arch.clone(), found }),
         }
+    }
+
+    /// The image of a manifest that was fetched, with its config; for whatever platform.
+    pub(crate) async fn described(
+        &self,
+        endpoint: &Endpoint,
+        target: &Target,
+        fetched: Fetched,
+        store: &Store,
+    ) -> Result<LocalImage, RegistryError> {
+        let Document::Image(manifest, media_type) = &fetched.document else {
+            return Err(nested(target));
+        };
+        store.put_blob(&fetched.bytes).map_err(|source| RegistryError::Store { target: target.to_string(), source })?;
+        let config = (!store.has_blob(&manifest.config.digest)).then(|| store.expect_blob(&manifest.config.digest));
+        let config = config.into_iter().map(|expected| (manifest.config.clone(), expected)).collect();
+        self.bring(endpoint, target, store, config, &|_| {}).await?;
+        LocalImage::load(store, &fetched.digest, media_type)
+            .map_err(|source| RegistryError::Image { target: target.to_string(), source })
     }
 
     /// The manifest for `arch`, through the index if there is one.

@@ -88,6 +88,33 @@ async fn what_the_registry_has_is_not_sent_again_and_other_repositories_are_moun
 }
 
 #[tokio::test]
+async fn what_a_repository_holds_is_told_by_its_tags_and_labels() {
+    let server = DockerRegistry::start();
+    let registry = client(&[&server.host]);
+    let (_dir, ours) = store();
+    let aarch64 = Arch::canonical("aarch64").expect("an arch");
+    let images =
+        [image(&ours, &aarch64, false, &[layer(&ours, 1, 1000)]), image(&ours, &x86_64(), false, &[layer(&ours, 2, 1000)])];
+    for image in &images {
+        registry.push(&ours, image, &server.host, "f40/web", &[], &|_| {}).await.expect("push");
+    }
+    let members = [(aarch64, &images[0]), (x86_64(), &images[1])];
+    registry.push_index(&members, &server.host, "f40/web", &[tag("1.2-3"), tag("latest")]).await.expect("push the index");
+    let (_dir, theirs) = store();
+    let labels = async |name: &str| registry.labels(&reference(&format!("{}/{name}", server.host)), &theirs).await;
+    assert_eq!(labels("f40/web:latest").await.expect("an answer"), Some(images[0].config.config.labels.clone()));
+    let by_digest = format!("f40/web@{}", images[1].manifest_digest);
+    assert_eq!(labels(&by_digest).await.expect("an answer"), Some(images[1].config.config.labels.clone()));
+    assert_eq!(labels("f40/web:other").await.expect("an answer"), None);
+    assert_eq!(labels("f40/none:latest").await.expect("an answer"), None);
+    let mut tags = registry.tags(&server.host, "f40/web", 10).await.expect("tags");
+    tags.sort();
+    assert_eq!(tags, ["1.2-3", "latest"]);
+    assert_eq!(registry.tags(&server.host, "f40/web", 1).await.expect("tags").len(), 1);
+    assert!(registry.tags(&server.host, "f40/none", 10).await.expect("no tags").is_empty());
+}
+
+#[tokio::test]
 async fn an_index_gives_each_architecture_its_image() {
     let server = DockerRegistry::start();
     let registry = client(&[&server.host]);
