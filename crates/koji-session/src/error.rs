@@ -23,6 +23,43 @@ impl Fault {
     pub fn fault_code(&self) -> Option<FaultCode> {
         FaultCode::from_code(self.code)
     }
+
+    /// What a plugin's callback said when it raised an exception: the hub wraps a traceback around it (koji/plugin.py,
+    /// run_callbacks), which means something to its administrators alone.
+    pub fn callback_refusal(&self) -> Option<CallbackRefusal<'_>> {
+        if self.fault_code() != Some(FaultCode::CallbackError) {
+            return None;
+        }
+        let (head, traceback) = self.message.split_once(":\n")?;
+        let (callback, plugin) = head.strip_prefix("Error running ")?.split_once(" callback from ")?;
+        // Frames are indented; the exception that got out is the last block that is not.
+        let mut start = None;
+        let (mut at, mut in_frames) = (0, true);
+        for line in traceback.split_inclusive('\n') {
+            let is_frame = line.starts_with(' ') || line.starts_with("Traceback (most recent call last):");
+            if !is_frame && in_frames && !line.trim().is_empty() {
+                start = Some(at);
+            }
+            in_frames = is_frame;
+            at += line.len();
+        }
+        let raised = traceback.get(start?..)?.trim_end();
+        let (exception, text) = raised.split_once(": ").unwrap_or((raised, ""));
+        Some(CallbackRefusal { callback, plugin, exception, text })
+    }
+}
+
+/// An exception of a plugin's callback.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallbackRefusal<'a> {
+    /// `preImport` and the like.
+    pub callback: &'a str,
+    /// The plugin's module.
+    pub plugin: &'a str,
+    /// The exception's class.
+    pub exception: &'a str,
+    /// Its text.
+    pub text: &'a str,
 }
 
 impl Diagnose for Fault {
@@ -274,5 +311,34 @@ impl Diagnose for HubError {
             HubError::Upload { .. } => true,
             other => other.is_resendable(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_s_exception_is_taken_out_of_the_traceback() {
+        let fault = |code: i64, message: &str| Fault { code, message: message.into(), method: "CGImport".into() };
+        let message = "Error running preImport callback from _koji_plugin__containerbuild:\nTraceback (most recent call last):\n  \
+                       File \"/usr/lib/python3/koji/plugin.py\", line 223, in run_callbacks\n    func(cbtype, *cb_args)\n  File \
+                       \"containerbuild.py\", line 112, in check_container_import\n    extension.check_import(claim)\n    \
+                       ~~~~^^^\nkoji.ParameterError: The import of web-1-1 is not allowed: a: b. Do this.\n";
+        let found = fault(1017, message);
+        let refusal = found.callback_refusal().expect("a refusal");
+        assert_eq!((refusal.callback, refusal.plugin), ("preImport", "_koji_plugin__containerbuild"));
+        assert_eq!(refusal.exception, "koji.ParameterError");
+        assert_eq!(refusal.text, "The import of web-1-1 is not allowed: a: b. Do this.");
+        // one exception while another one was handled: the last one got out
+        let chained = format!(
+            "{message}\nDuring handling of the above exception, another exception occurred:\n\nTraceback \
+                               (most recent call last):\n  File \"x\", line 1\nValueError: first\nsecond line\n"
+        );
+        let chained = fault(1017, &chained);
+        let last = chained.callback_refusal().expect("a refusal");
+        assert_eq!((last.exception, last.text), ("ValueError", "first\nsecond line"));
+        assert_eq!(fault(1000, message).callback_refusal(), None);
+        assert_eq!(fault(1017, "Error running preImport callback").callback_refusal(), None);
     }
 }

@@ -39,7 +39,7 @@ pub use config::{Credentials, HubConfig, RetryPolicy};
 pub use content_generator::Reservation;
 pub use decode::{CodecError, DecodeLimits, MethodCall, WireFault, decode_call, decode_response};
 pub use encode::{encode_call, encode_fault, encode_response, with_kwargs};
-pub use error::{Fault, HubError};
+pub use error::{CallbackRefusal, Fault, HubError};
 pub use host::{AssignedTask, HeldTask, HostInfo, Subtask};
 pub use kerberos::{KerberosError, KerberosIdentity};
 pub use repo::{Repo, RepoRequest, RepoState, path_of_repo};
