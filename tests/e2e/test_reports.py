@@ -8,11 +8,13 @@ import urllib.request
 
 import jsonschema
 import pytest
-from demo import build, dist_git, processes, worker
+from demo import build, dist_git, worker
 from demo.koji_client import call
 from demo.refusals import nothing_left
 from demo.scene import REPOSITORY
 from demo.show import hub_options
+
+from services import away
 
 MACHINE = os.uname().machine
 BASE = "registry.example.com/f40/base:40"
@@ -148,24 +150,8 @@ def test_verify_says_the_same_on_another_machine(scene, builds, tmp_path):
     assert told(report) == told(report_of(scene, nvr))
 
 
-@contextlib.contextmanager
-def stopped(scene, name):
-    """A service is away inside the block."""
-    service = next(s for s in processes.running(scene) if s.name == name)
-    with open(f"/proc/{service.pid}/cmdline", "rb") as file:
-        command = file.read().decode().rstrip("\0").split("\0")
-    with open(f"/proc/{service.pid}/environ", "rb") as file:
-        environment = dict(entry.split("=", 1) for entry in file.read().decode().rstrip("\0").split("\0"))
-    processes.stop(scene, service)
-    try:
-        yield
-    finally:
-        again = processes.start(scene, name, command, environment)
-        processes.wait_until(scene, again, lambda: processes.answers(scene.port("dist_git")))
-
-
 def test_verify_names_what_it_cannot_tell_without_dist_git(scene, builds, tmp_path):
-    with stopped(scene, "dist-git"):
+    with away(scene, "dist-git"):
         code, output, _ = tool(scene, tmp_path, "verify", builds[1][1], *hub_options(scene))
     assert code == 2
     assert "NOT TOLD" in output.splitlines()[0]
@@ -188,30 +174,69 @@ def test_verify_refuses_an_image_with_a_foreign_rpm(scene, tmp_path):
     assert "REFUSED" in output.splitlines()[0] and "Koji has no RPM notkoji" in output
 
 
-def test_a_rule_refuses_with_name_reason_and_remedy_and_leaves_nothing(scene, tmp_path):
+@contextlib.contextmanager
+def site_policy(scene, change):
+    """The site's policy is another one inside the block: `change` makes it of the text that was. Tasks read it anew."""
     policy = scene.state / "policy.toml"
     before = policy.read_text()
-    policy.write_text(
-        before
-        + '[[policy.packages]]\nname = "no-tree"\nreason = "trees are not containers"\n'
-        + 'remedy = "use ls -R"\nforbidden = ["tree"]\n'
-    )
+    policy.write_text(change(before))
     try:
-        (tmp_path / "Dockerfile").write_text(
-            f'FROM {BASE}\nLABEL com.redhat.component="webserver" name="f40/notree" version="notree"\n'
-            "RUN dnf -y install tree\n"
-        )
-        dist_git.create(scene, "notree", tmp_path)
-        done = build.outcome(scene, build.submit(scene, "notree"))
+        yield
     finally:
         policy.write_text(before)
+
+
+def built(scene, directory, name, *instructions):
+    """How the build of a repository with these instructions ends."""
+    labels = f'LABEL com.redhat.component="webserver" name="f40/{name}" version="{name}"'
+    (directory / "Dockerfile").write_text("\n".join([f"FROM {BASE}", labels, *instructions]) + "\n")
+    dist_git.create(scene, name, directory)
+    return build.outcome(scene, build.submit(scene, name))
+
+
+NO_TREE = """
+[[policy.packages]]
+name = "no-tree"
+reason = "trees are not containers"
+remedy = "use ls -R"
+forbidden = ["tree"]
+scope = "{scope}"
+"""
+
+
+def test_a_rule_refuses_at_the_gate_with_line_and_url(scene, tmp_path):
+    with site_policy(scene, lambda text: text + NO_TREE.format(scope="build")):
+        done = built(scene, tmp_path, "notree", "RUN true", "RUN dnf -y install tree")
+    assert not done.succeeded
+    assert "Dockerfile:4: asked for what may not go into this image" in done.fault
+    assert "/repo/f40-build/" in done.fault and "/tree-" in done.fault
+    assert "`tree` is forbidden (rule packages/no-tree: trees are not containers)" in done.fault
+    assert "use ls -R" in done.fault
+    nothing_left(scene, "notree")
+
+
+def test_a_rule_over_the_image_refuses_with_name_reason_and_remedy_and_leaves_nothing(scene, tmp_path):
+    with site_policy(scene, lambda text: text + NO_TREE.format(scope="image")):
+        done = built(scene, tmp_path, "stilltree", "RUN dnf -y install tree")
+        gone = built(scene, tmp_path, "treegone", "RUN dnf -y install tree && dnf -y remove tree")
     assert not done.succeeded
     assert (
         "`tree` is forbidden; requested in `RUN dnf -y install tree` (rule packages/no-tree: trees are not containers)"
         in done.fault
     )
     assert "use ls -R" in done.fault
-    nothing_left(scene, "notree")
+    nothing_left(scene, "stilltree")
+    assert gone.succeeded, gone.fault
+
+
+def test_inherited_rpms_are_held_to_the_keys_of_today(scene, tmp_path):
+    key = json.loads((scene.distribution / "distribution.json").read_text())["gpg_key_id"]
+    with site_policy(scene, lambda text: text.replace(key, "deadbeef")):
+        done = built(scene, tmp_path, "oldkey", "COPY Dockerfile /srv/")
+    assert not done.succeeded
+    assert "the site's policy refuses this image" in done.fault
+    assert "which is not an allowed key" in done.fault and "(rule signing_keys/demo-key" in done.fault
+    nothing_left(scene, "oldkey")
 
 
 def test_a_registry_that_is_not_allowed_is_not_even_asked(scene, tmp_path):

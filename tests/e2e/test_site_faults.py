@@ -9,25 +9,10 @@ from demo import build, dist_git, processes
 from demo.koji_client import call
 from demo.scene import SceneError
 
+from services import away
+
 CANCELED = 3  # koji.TASK_STATES
-BUILD_CANCELED = 4  # koji.BUILD_STATES
-
-
-@contextlib.contextmanager
-def away(scene, name):
-    """The service `name` does not run inside the block; afterwards it runs as it did before."""
-    service = next(s for s in processes.running(scene) if s.name == name)
-    with open(f"/proc/{service.pid}/cmdline", "rb") as file:
-        command = file.read().decode().rstrip("\0").split("\0")
-    with open(f"/proc/{service.pid}/environ", "rb") as file:
-        environment = dict(e.split("=", 1) for e in file.read().decode().rstrip("\0").split("\0"))
-    processes.stop(scene, service)
-    try:
-        yield
-    finally:
-        again = processes.start(scene, name, command, environment)
-        port = {"hub": "hub_http", "registry": "registry", "dist-git": "dist_git"}[name]
-        processes.wait_until(scene, again, lambda: processes.answers(scene.port(port)))
+BUILD_FAILED, BUILD_CANCELED = 3, 4  # koji.BUILD_STATES
 
 
 def slow_repository(scene, tmp_path, name, seconds):
@@ -77,6 +62,25 @@ def test_a_hub_that_is_away_for_a_moment_costs_no_build(scene, tmp_path):
         wait_for("end of the RUN step", lambda: not sleeping(7))
     done = build.outcome(scene, task)
     assert done.succeeded, done.fault
+
+
+def test_a_refused_import_is_told_in_the_plugin_s_sentence(scene, tmp_path):
+    if scene.koji_src:
+        pytest.skip("the plugin's configuration is read once by each process of the hub")
+    conf = scene.hub_dir / "containerbuild.conf"
+    before = conf.read_text()
+    try:
+        with away(scene, "hub"):
+            conf.write_text(before + "task_methods = somethingElse\n")
+        done = build.outcome(scene, build.submit(scene, slow_repository(scene, tmp_path, "refusedimport", 0)))
+    finally:
+        with away(scene, "hub"):
+            conf.write_text(before)
+    assert not done.succeeded
+    assert "the hub refused the import: The import of webserver-refusedimport-1 is not allowed: " in done.fault
+    assert "somethingElse" in done.fault and "_koji_plugin__containerbuild" in done.fault
+    assert "Traceback" not in done.fault and "File " not in done.fault
+    assert [b["state"] for b in call(scene, "listBuilds", None, None, done.task_id)] == [BUILD_FAILED]
 
 
 def test_a_cancelled_task_stops_at_once_and_gives_its_build_back(scene, tmp_path):
