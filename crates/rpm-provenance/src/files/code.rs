@@ -34,7 +34,7 @@ const MODULE: &str = "its interpreter runs it by its name";
 const BYTE_CODE: &str = "byte code, which runs in place of its source";
 
 /// Endings of names by which something is run. JavaScript is not among them: most of it is for browsers.
-const ENDINGS: [(&str, Code, &str); 26] = [
+const ENDINGS: [(&str, Code, &str); 35] = [
     (".pyc", Code::Binary, BYTE_CODE),
     (".pyo", Code::Binary, BYTE_CODE),
     (".elc", Code::Binary, BYTE_CODE),
@@ -61,6 +61,15 @@ const ENDINGS: [(&str, Code, &str); 26] = [
     (".mjs", Code::Script, MODULE),
     (".cjs", Code::Script, MODULE),
     (".awk", Code::Script, MODULE),
+    (".fish", Code::Script, MODULE),
+    (".pyw", Code::Script, MODULE),
+    (".phtml", Code::Script, MODULE),
+    (".jsp", Code::Script, MODULE),
+    (".cgi", Code::Script, MODULE),
+    (".vim", Code::Script, MODULE),
+    (".R", Code::Script, MODULE),
+    (".groovy", Code::Script, MODULE),
+    (".ps1", Code::Script, MODULE),
 ];
 
 /// What a file is, and who runs it where neither its first bytes nor its mode say so.

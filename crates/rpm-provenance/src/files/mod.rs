@@ -77,8 +77,3 @@ fn shown(path: &[u8]) -> String {
         .flat_map(|c| if c.is_control() || hides(c) { c.escape_default().collect() } else { vec![c] })
         .collect()
 }
-
-/// Whether a package's name fits a pattern of the site's configuration (`*`, `?`).
-pub(crate) fn name_matches(pattern: &str, name: &str) -> bool {
-    glob::matches(pattern.as_bytes(), name.as_bytes())
-}

@@ -16,12 +16,51 @@ pub struct ConfigText {
 }
 
 /// Programs that run the file they are given.
-const INTERPRETERS: [&str; 26] = [
-    "sh", "bash", "dash", "ash", "ksh", "zsh", "busybox", "env", "exec", "nohup", "setsid", "timeout", "nice", "source", ".",
-    "python", "perl", "ruby", "node", "lua", "php", "java", "awk", "gawk", "tclsh", "make",
+const INTERPRETERS: [&str; 41] = [
+    "sh",
+    "bash",
+    "dash",
+    "ash",
+    "ksh",
+    "zsh",
+    "busybox",
+    "env",
+    "exec",
+    "nohup",
+    "setsid",
+    "timeout",
+    "nice",
+    "source",
+    ".",
+    "python",
+    "perl",
+    "ruby",
+    "node",
+    "lua",
+    "php",
+    "java",
+    "awk",
+    "gawk",
+    "tclsh",
+    "make",
+    "mawk",
+    "sed",
+    "expect",
+    "wish",
+    "guile",
+    "Rscript",
+    "nodejs",
+    "deno",
+    "groovy",
+    "gdb",
+    "vim",
+    "emacs",
+    "m4",
+    "supervisord",
+    "uwsgi",
 ];
 /// Variables by which programs load code.
-const VARIABLES: [&str; 18] = [
+const VARIABLES: [&str; 40] = [
     "BASH_ENV",
     "ENV",
     "LD_PRELOAD",
@@ -40,6 +79,28 @@ const VARIABLES: [&str; 18] = [
     "OPENSSL_CONF",
     "GIT_SSH_COMMAND",
     "LESSOPEN",
+    "LD_LIBRARY_PATH",
+    "PYTHONHOME",
+    "PYTHONUSERBASE",
+    "PERL5DB",
+    "RUBYLIB",
+    "NODE_PATH",
+    "LUA_INIT",
+    "LUA_PATH",
+    "_JAVA_OPTIONS",
+    "PHPRC",
+    "PHP_INI_SCAN_DIR",
+    "TCLLIBPATH",
+    "R_PROFILE",
+    "MAKEFILES",
+    "ZDOTDIR",
+    "VIMINIT",
+    "EXINIT",
+    "OPENSSL_MODULES",
+    "OPENSSL_ENGINES",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_EXEC_PATH",
+    "DOTNET_STARTUP_HOOKS",
 ];
 
 impl ConfigText {
@@ -61,14 +122,15 @@ impl ConfigText {
                 found.push(word);
             }
             // An interpreter's options may stand before its file; a file it has run takes the rest as arguments, but in
-            // a shell's text any word can begin another command.
-            runs_next = is_interpreter(word) || (runs_next && word.starts_with('-')) || self.is_shell_text();
+            // a text of code any word can name another file.
+            runs_next = is_interpreter(word) || (runs_next && word.starts_with('-')) || self.is_code();
         }
         found
     }
 
-    fn is_shell_text(&self) -> bool {
-        self.words.iter().any(|word| word.contains(char::is_whitespace))
+    /// Whether a word is a text for a shell or another interpreter (`sh -c`, `python3 -c`), and no plain argument.
+    fn is_code(&self) -> bool {
+        self.words.iter().any(|word| word.contains(|c: char| c.is_whitespace() || "'\"`;&|()<>{}$".contains(c)))
     }
 }
 
@@ -106,6 +168,8 @@ mod tests {
         assert_eq!(candidates(&["/usr/bin/sh", "/srv/notes.txt", "/srv/data"]), ["/usr/bin/sh", "/srv/notes.txt"]);
         assert_eq!(candidates(&["python3.11", "-I", "app"]), ["python3.11", "-I", "app"]);
         assert!(candidates(&["/bin/sh", "-c", "cd /srv && . ./notes"]).contains(&"./notes".to_owned()));
+        assert!(candidates(&["python3", "-c", "exec(open('/srv/notes').read())"]).contains(&"/srv/notes".to_owned()));
+        assert!(candidates(&["tini", "--", "perl", "/srv/notes"]).contains(&"/srv/notes".to_owned()));
     }
 
     #[test]

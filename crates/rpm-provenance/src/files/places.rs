@@ -22,7 +22,12 @@ const UNIT: &str = "systemd runs what it names";
 const INIT: &str = "run when a system starts";
 const RIGHTS: &str = "it decides who may become whom";
 const RPM: &str = "rpm and dnf run what it names";
+const TRUST: &str = "it decides whom programs believe";
+const GIT: &str = "git runs what it names";
+const SSH: &str = "ssh runs what it names, and decides who may log in";
+const EDITOR: &str = "its program runs the commands in it when it starts";
 const KERNEL: &str = "udev and modprobe run what it names";
+const SYSTEM: &str = "the kernel runs or allows what it names";
 
 /// Paths as they are in the image, without links on the way.
 const PLACES: &[Place] = &[
@@ -84,6 +89,62 @@ const PLACES: &[Place] = &[
     run("/usr/lib/rpm/macros.d/**", RPM),
     run("/**/.rpmmacros", RPM),
     run("/etc/dnf/plugins/**", RPM),
+    run("/etc/yum/pluginconf.d/**", RPM),
+    run("/etc/pki/rpm-gpg/**", TRUST),
+    run("/etc/pki/ca-trust/source/**", TRUST),
+    run("/usr/share/pki/ca-trust-source/**", TRUST),
+    run("/usr/local/share/ca-certificates/**", TRUST),
+    run("/etc/gitconfig", GIT),
+    run("/**/.gitconfig", GIT),
+    run("/etc/ssh/ssh_config", SSH),
+    run("/etc/ssh/ssh_config.d/**", SSH),
+    run("/etc/ssh/sshd_config", SSH),
+    run("/etc/ssh/sshd_config.d/**", SSH),
+    run("/etc/ssh/sshrc", SSH),
+    run("/**/.ssh/config", SSH),
+    run("/**/.ssh/environment", SSH),
+    run("/**/.shosts", RIGHTS),
+    run("/etc/ssh/shosts.equiv", RIGHTS),
+    run("/**/.k5login", RIGHTS),
+    run("/etc/sysctl.conf", SYSTEM),
+    run("/etc/sysctl.d/**", SYSTEM),
+    run("/usr/lib/sysctl.d/**", SYSTEM),
+    run("/etc/binfmt.d/**", SYSTEM),
+    run("/usr/lib/binfmt.d/**", SYSTEM),
+    run("/etc/modules-load.d/**", SYSTEM),
+    run("/etc/request-key.conf", SYSTEM),
+    run("/etc/request-key.d/**", SYSTEM),
+    run("/etc/sysusers.d/**", RIGHTS),
+    run("/usr/lib/sysusers.d/**", RIGHTS),
+    run("/etc/environment.d/**", "it sets the environment of logins"),
+    run("/usr/lib/environment.d/**", "it sets the environment of logins"),
+    run("/**/.pam_environment", "it sets the environment of logins"),
+    run("/usr/share/bash-completion/completions/**", SHELL),
+    run("/etc/fish/**", SHELL),
+    run("/etc/ksh*", SHELL),
+    run("/**/.kshrc", SHELL),
+    run("/**/.cshrc", SHELL),
+    run("/**/.tcshrc", SHELL),
+    run("/**/.login", SHELL),
+    run("/etc/rsyslog.conf", "rsyslog runs what it names"),
+    run("/etc/rsyslog.d/**", "rsyslog runs what it names"),
+    run("/etc/inetd.conf", "inetd runs what it names"),
+    run("/etc/xinetd.d/**", "inetd runs what it names"),
+    run("/etc/containers/oci/hooks.d/**", "container runtimes run what it names"),
+    run("/usr/share/containers/oci/hooks.d/**", "container runtimes run what it names"),
+    run("/etc/dracut.conf.d/**", "dracut runs it"),
+    run("/etc/vimrc", EDITOR),
+    run("/etc/vimrc.local", EDITOR),
+    run("/**/.vimrc", EDITOR),
+    run("/**/.exrc", EDITOR),
+    run("/**/.emacs", EDITOR),
+    run("/etc/tmux.conf", EDITOR),
+    run("/**/.tmux.conf", EDITOR),
+    run("/etc/screenrc", EDITOR),
+    run("/etc/gdbinit", EDITOR),
+    run("/**/.gdbinit", EDITOR),
+    run("/**/.psqlrc", EDITOR),
+    run("/**/.sqliterc", EDITOR),
     run("/etc/udev/rules.d/**", KERNEL),
     run("/usr/lib/udev/rules.d/**", KERNEL),
     run("/etc/modprobe.d/**", KERNEL),
@@ -110,6 +171,8 @@ mod tests {
             "/root/.bashrc",
             "/srv/home/user/.ssh/authorized_keys2",
             "/usr/lib/rpm/macros.d/macros.x",
+            "/root/.gitconfig",
+            "/etc/sysctl.d/99-core.conf",
         ] {
             assert!(runs(path.as_bytes()).is_some(), "{path}");
         }

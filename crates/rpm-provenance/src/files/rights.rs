@@ -117,12 +117,13 @@ fn of_program(entry: &Entry, owned: &[Owned<'_>], numbers: &Numbers) -> io::Resu
     Ok(gained)
 }
 
-/// Accounts this build made that are root under another name, or that a password (or none) opens.
+/// Accounts this build made that are root under another name, that a password (or none) opens, or that belong to a group
+/// which is as good as root.
 ///
 /// `below` are the layers of the base image; what its accounts already were is its own affair.
 pub(super) fn of_accounts(tree: &mut Tree, below: &mut Tree) -> Result<Vec<Privilege>, (std::path::PathBuf, io::Error)> {
     let mut found = Vec::new();
-    for (path, judge) in [(USERS, user as fn(&[u8]) -> Option<String>), (PASSWORDS, password)] {
+    for (path, judge) in [(USERS, user as fn(&[u8]) -> Option<String>), (PASSWORDS, password), (GROUPS, group)] {
         let Some(now) = read(tree, path)? else { continue };
         let before = read(below, path)?.unwrap_or_default();
         let before: HashSet<&[u8]> = before.split(|b| *b == b'\n').collect();
@@ -169,6 +170,17 @@ fn password(line: &[u8]) -> Option<String> {
     opened_by(&name, fields.next()?)
 }
 
+/// Groups whose members become root by the usual rules of sudo, or by what the group may open.
+const POWERFUL: [&str; 8] = ["wheel", "sudo", "admin", "shadow", "disk", "kmem", "docker", "lxd"];
+
+/// group(5): `name:password:gid:members`
+fn group(line: &[u8]) -> Option<String> {
+    let mut fields = line.split(|b| *b == b':');
+    let name = super::shown(fields.next()?);
+    let members = super::shown(fields.nth(2)?);
+    (POWERFUL.contains(&name.as_str()) && !members.is_empty()).then(|| format!("the group {name} has the members {members}"))
+}
+
 fn opened_by(name: &str, password: &[u8]) -> Option<String> {
     match password.first() {
         None => Some(format!("the user {name} needs no password")),
@@ -203,6 +215,8 @@ mod tests {
         assert_eq!(password(b"root:$y$j9T$x:1::::::").as_deref(), Some("the user root has a password"));
         assert_eq!(password(b"root::1::::::").as_deref(), Some("the user root needs no password"));
         assert_eq!((user(b"no fields"), password(b"")), (None, None));
+        assert_eq!(group(b"wheel:x:10:app,web").as_deref(), Some("the group wheel has the members app,web"));
+        assert_eq!((group(b"wheel:x:10:"), group(b"users:x:100:app"), group(b"wheel")), (None, None, None));
     }
 
     #[test]
