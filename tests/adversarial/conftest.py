@@ -4,6 +4,7 @@ repositories, and images pushed past Koji.
 
 import importlib.util
 import json
+import shutil
 import subprocess
 import urllib.request
 from dataclasses import replace
@@ -32,9 +33,28 @@ SETTINGS = """\
 [policy]
 repo_url_hosts = ["127.0.0.1"]
 
-[policy.rpms]
-allowed_keys = ["{distribution}", "{site}"]
-blocked = [{{ name = "tree", reason = "nobody looks after it" }}]
+[[policy.signing_keys]]
+name = "ours"
+reason = "the site signs what it ships"
+allowed = ["{distribution}", "{site}"]
+
+[[policy.content_tags]]
+name = "built-here"
+reason = "what was tagged was tested"
+allowed = ["*"]
+except = ["strange", "swapped", "old"]
+
+[[policy.packages]]
+name = "orphan"
+reason = "nobody looks after it"
+remedy = "use find"
+forbidden = ["tree"]
+
+[[policy.packages]]
+name = "no-jq"
+reason = "jq is for build stages"
+forbidden = ["jq"]
+scope = "image"
 """
 # More builds than processors: half of each one's time is waiting.
 JOBS = 4
@@ -73,9 +93,14 @@ def hub(scene):
 
 
 @pytest.fixture(scope="session")
-def mirror(hub, keys, tmp_path_factory):
+def rpms(keys, tmp_path_factory):
+    """The adversary's RPMs by their names."""
+    return offers.packages(tmp_path_factory.mktemp("offers"), *keys)
+
+
+@pytest.fixture(scope="session")
+def mirror(hub, rpms):
     """The adversary's repositories. What Koji must know of their RPMs, it is told."""
-    rpms = offers.packages(tmp_path_factory.mktemp("offers"), *keys)
     hub.know(rpms[name] for name in offers.KNOWN)
     hub.make_draft("drafted")
     hub.delete_build("vanished-1-1")
@@ -124,7 +149,7 @@ def _filled(text, values):
     return text
 
 
-def _tree(scene, case, values, directory):
+def _tree(scene, case, rpms, values, directory):
     """The repository of a case as a directory."""
     directory.mkdir(parents=True)
     instructions, before = ([_filled(i, values) for i in lines] for lines in (case.instructions, case.before))
@@ -134,6 +159,8 @@ def _tree(scene, case, values, directory):
         path = directory / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    for name, rpm in case.rpms.items():
+        shutil.copy(rpms[rpm], directory / name)
     for name, pattern in case.foreign.items():
         (found,) = (scene.distribution / "foreign").glob(pattern)
         for path in [p for p in found.rglob("*") if p.is_file()] if found.is_dir() else [found]:
@@ -144,12 +171,12 @@ def _tree(scene, case, values, directory):
 
 
 @pytest.fixture(scope="session")
-def submit(scene, hub, foreign_images, mirror, tmp_path_factory):
+def submit(scene, hub, foreign_images, rpms, mirror, tmp_path_factory):
     """Makes the repository of a case and asks for its build."""
     work = tmp_path_factory.mktemp("trees")
 
     def submit(case):
-        dist_git.create(scene, case.name, _tree(scene, case, foreign_images, work / case.name))
+        dist_git.create(scene, case.name, _tree(scene, case, rpms, foreign_images, work / case.name))
         return hub.submit(case.name, mirror.repo_file(case.offer) if case.offer else "")
 
     return submit

@@ -31,7 +31,8 @@ class Case:
     """One dist-git repository, and what must become of it.
 
     `instructions` follow FROM and LABEL; `before` are earlier stages. `files` are texts or bytes beside the Dockerfile,
-    `foreign` are files (by a pattern) or directories below the scene's foreign repositories. `offer` is a repository of
+    `foreign` are files (by a pattern) or directories below the scene's foreign repositories, `rpms` are RPMs of the
+    adversary's (offers.packages) by their names. `offer` is a repository of
     the adversary's (offers.py) that the request names with --repo-url. `words` must be in the fault of a refused build,
     in the warnings of a reported one; `words_by_hub` replaces them on a hub that knows less or more.
     """
@@ -41,6 +42,7 @@ class Case:
     words: tuple[str, ...] = ()
     files: dict[str, str | bytes] = field(default_factory=dict)
     foreign: dict[str, str] = field(default_factory=dict)
+    rpms: dict[str, str] = field(default_factory=dict)
     base: str = BASE
     before: tuple[str, ...] = ()
     offer: str = ""

@@ -39,10 +39,10 @@ class Hub:
         session.ssl_login(str(self.scene.ca / f"{user}.pem"), None, str(self.scene.ca / "ca.crt"))
         return session
 
-    def submit(self, name: str, repo_url: str = "") -> int:
-        """Asks for a build of a repository of the scene's dist-git; returns the task's number."""
+    def submit(self, name: str, repo_url: str = "", **more: object) -> int:
+        """Asks for a build of a repository of the scene's dist-git, with more options; returns the task's number."""
         url = self.scene.scm_url(name, dist_git.commit(self.scene, name))
-        options = {"git_branch": dist_git.BRANCH, **({"yum_repourls": [repo_url]} if repo_url else {})}
+        options = {"git_branch": dist_git.BRANCH, **({"yum_repourls": [repo_url]} if repo_url else {}), **more}
         # A session counts its calls, so one thread at a time.
         with self._calling:
             return self.packager.buildContainer(url, TARGET, options)

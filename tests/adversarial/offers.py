@@ -97,7 +97,7 @@ def repomd(packed: bytes, plain: bytes, location: str = "repodata/primary.xml.gz
 
 
 # Packages of the adversary; those of KNOWN are imported into Koji.
-KNOWN = ("offered", "swapped", "drafted", "vanished", "strange", "bare")
+KNOWN = ("offered", "swapped", "drafted", "vanished", "strange", "bare", "old")
 
 
 def packages(work: Path, site: SigningKey, other: SigningKey) -> dict[str, Path]:
@@ -116,7 +116,9 @@ def packages(work: Path, site: SigningKey, other: SigningKey) -> dict[str, Path]
         package.entries += [Entry(str(place / "file"), 0o644, "root", "root", False)]
         return _build(package, root, work / f"build-{directory}-{name}", home, output)
 
-    found = {name: made(name) for name in ("offered", "drafted", "vanished", "outside", "bare", "swapped", "longer")}
+    found = {
+        name: made(name) for name in ("offered", "drafted", "vanished", "outside", "bare", "swapped", "longer", "old")
+    }
     found["strange"] = made("strange", arch=STRANGE)
     found["epoch"] = made("offered", "epoch", epoch=9)
 
@@ -128,7 +130,42 @@ def packages(work: Path, site: SigningKey, other: SigningKey) -> dict[str, Path]
     found["signed later"] = copied("bare", "later")
     site.sign([*(found[name] for name in KNOWN if name != "bare"), found["signed later"]], 1)
     other.sign([found["resigned"]], 1)
+    found["old"].write_bytes(_aged(found["old"].read_bytes()))
+    found["forged"] = made("old", "forged")
+    found["forged"].write_bytes(_claiming(found["old"].read_bytes(), found["forged"].read_bytes()))
+    found["other key"] = work / "other.asc"
+    other.export(found["other key"])
     return found
+
+
+_LEAD = 96
+_SHA1, _SHA256, _BAD_SHA1 = 269, 273, 264  # rpm's tags of the signature header
+
+
+def _header(rpm: bytes, start: int) -> tuple[dict[int, tuple[int, int]], int]:
+    """A header of an RPM: where the index entry and the value of each tag are, and where the header ends."""
+    count, size = struct.unpack_from(">II", rpm, start + 8)
+    data = start + 16 + 16 * count
+    entries = [(start + 16 + 16 * i, *struct.unpack_from(">IIiI", rpm, start + 16 + 16 * i)) for i in range(count)]
+    return {tag: (at, data + offset) for at, tag, _, offset, _ in entries}, data + size
+
+
+def _aged(rpm: bytes) -> bytes:
+    """An RPM as rpm before 4.14 made them: no SHA-256 of the header. Nothing covers the signature header's tags."""
+    at, _ = _header(rpm, _LEAD)[0][_SHA256]
+    return rpm[:at] + struct.pack(">I", _BAD_SHA1) + rpm[at + 4 :]
+
+
+def _claiming(true: bytes, other: bytes) -> bytes:
+    """Another RPM's header and payload behind the signature header of a true one; SHA1HEADER holds, SIGMD5 cannot."""
+    tags, end = _header(true, _LEAD)
+    head = bytearray(true[: end + -end % 8])
+    start = _header(other, _LEAD)[1]
+    start += -start % 8
+    digest = hashlib.sha1(other[start : _header(other, start)[1]]).hexdigest().encode()
+    place = tags[_SHA1][1]
+    head[place : place + len(digest)] = digest
+    return bytes(head) + other[start:]
 
 
 def _build(package: RpmPackage, root: Path, work: Path, home: Path, output: Path) -> Path:
@@ -167,7 +204,7 @@ def _endless() -> Iterator[bytes]:
 
 def repositories(rpms: dict[str, Path]) -> dict[str, Repository]:
     """Every offer by its name."""
-    read = {name: path.read_bytes() for name, path in rpms.items()}
+    read = {name: path.read_bytes() for name, path in rpms.items() if path.suffix == ".rpm"}
     offered = read["offered"]
     found = {name: Repository.of(Listed(name, read[name])) for name in ("drafted", "vanished", "outside")}
     entities = (
@@ -180,6 +217,8 @@ def repositories(rpms: dict[str, Path]) -> dict[str, Repository]:
         "renumbered": Repository.of(Listed("offered", offered, epoch=7)),
         "unsigned": Repository.of(Listed("offered", read["unsigned"])),
         "resigned": Repository.of(Listed("offered", read["resigned"])),
+        "old": Repository.of(Listed("old", read["old"])),
+        "untagged": Repository.of(Listed("offered", offered)),
         "bare": Repository.of(Listed("bare", read["signed later"])),
         # Packages of their own: the gate's cache goes by checksum, and would have the true file of another case.
         "swapped": Repository.of(Listed("swapped", _relabelled(read["swapped"]), listed=read["swapped"])),

@@ -67,6 +67,22 @@ def test_a_cache_mount_carries_nothing_from_build_to_build(hub, submit):
     assert second.succeeded, second.fault
 
 
+def test_nobody_moves_the_tags_of_another_component(scene, hub, submit):
+    first = hub.outcome(submit(Case("taken", ("COPY Dockerfile /srv/",))))
+    assert first.succeeded, first.fault
+    before = _manifest(scene, "f40/taken", "latest")
+    label = 'LABEL com.redhat.component="demo-base" name="f40/taken" version="other"'
+    task = submit(Case("taken_by_another", ("COPY Dockerfile /srv/", label)))
+    for done in (hub.outcome(task), hub.outcome(hub.submit("taken_by_another", scratch=True))):
+        assert not done.succeeded
+        assert "the repository f40/taken holds images of webserver" in done.fault
+        assert "was not built of the component demo-base" in done.fault
+    assert _manifest(scene, "f40/taken", "latest") == before
+    again = hub.outcome(hub.submit("taken"))
+    assert again.succeeded, again.fault
+    assert _manifest(scene, "f40/taken", "latest") != before
+
+
 @pytest.mark.parametrize("suffix", ["json", "txt"])
 def test_the_report_of_a_refused_build_names_what_it_was_refused_for(hub, submit, suffix):
     case = Case(f"report_{suffix}", (f"RUN {decoded('/srv/tool')}",), base=BASE)

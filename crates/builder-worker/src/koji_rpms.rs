@@ -7,12 +7,13 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use build_model::{BuildId, Nvra};
+use build_model::{BuildId, KojiTag, Nvra};
 use futures_util::future::BoxFuture;
-use koji_session::{BuildState, HubError, Session};
-use rpm_provenance::{KnownRpm, KnownSignature, KojiRpms, LookupError};
+use koji_session::{Build, BuildState, HubError, Session};
+use rpm_provenance::{KnownRpm, KnownSignature, KojiRpms, LookupError, package_file};
 
 use crate::file_digests::FileDigests;
+use crate::provenance::KojiFiles;
 use crate::rpm_list::{self, RpmList};
 
 /// A hub session that answers for RPMs.
@@ -22,15 +23,11 @@ pub struct HubRpms {
     lists: Vec<String>,
     listed: tokio::sync::OnceCell<RpmList>,
     digests: FileDigests,
+    /// Koji's own files.
+    files: Option<KojiFiles>,
     answers: Mutex<HashMap<Nvra, Option<KnownRpm>>>,
-    builds: Mutex<HashMap<BuildId, KnownBuild>>,
-}
-
-/// What is kept of a build.
-#[derive(Clone)]
-struct KnownBuild {
-    nvr: String,
-    deleted: bool,
+    builds: Mutex<HashMap<BuildId, Build>>,
+    tags: Mutex<HashMap<BuildId, Vec<String>>>,
 }
 
 impl HubRpms {
@@ -41,8 +38,10 @@ impl HubRpms {
             lists: Vec::new(),
             listed: tokio::sync::OnceCell::new(),
             digests: FileDigests::in_memory(),
+            files: None,
             answers: Mutex::default(),
             builds: Mutex::default(),
+            tags: Mutex::default(),
         }
     }
 
@@ -57,6 +56,13 @@ impl HubRpms {
     #[must_use]
     pub fn with_digests(mut self, digests: FileDigests) -> Self {
         self.digests = digests;
+        self
+    }
+
+    /// Reads headers from Koji's own files, where the hub can tell no digest of them.
+    #[must_use]
+    pub fn with_files(mut self, files: KojiFiles) -> Self {
+        self.files = Some(files);
         self
     }
 
@@ -79,13 +85,12 @@ impl HubRpms {
         builds.dedup();
         builds.retain(|build| self.build(*build).is_none());
         for build in self.session.get_builds(&builds).await?.into_iter().flatten() {
-            let known = KnownBuild { nvr: build.nvr.to_string(), deleted: build.state == BuildState::Deleted };
-            self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(build.id, known);
+            self.builds.lock().unwrap_or_else(PoisonError::into_inner).insert(build.id, build);
         }
         for row in rows.iter_mut().filter_map(|(_, row)| row.as_mut()) {
             if let Some(build) = self.build(BuildId(row.build_id)) {
-                row.build_deleted = build.deleted;
-                row.build_nvr = Some(build.nvr);
+                row.build_deleted = build.state == BuildState::Deleted;
+                row.build_nvr = Some(build.nvr.to_string());
             }
         }
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).extend(rows);
@@ -98,12 +103,49 @@ impl HubRpms {
             let ids: Vec<i64> = missing.iter().map(|rpm| rpm.rpm_id).collect();
             let found = self.session.rpm_file_digests(&ids).await;
             let found = found.map_err(|error| LookupError::Hub { count: ids.len(), source: error.into() })?;
-            self.digests.keep(missing.iter().zip(found).filter_map(|(rpm, digest)| Some((*rpm, digest?))));
+            let mut digests = Vec::new();
+            for (rpm, digest) in missing.iter().zip(found) {
+                let digest = match digest {
+                    Some(digest) => Some(digest),
+                    None => self.digest_of_file(rpm).await,
+                };
+                digests.extend(digest.map(|digest| (*rpm, digest)));
+            }
+            self.digests.keep(digests.into_iter());
         }
         Ok(rpms.iter().map(|rpm| self.digests.get(rpm)).collect())
     }
 
-    fn build(&self, build: BuildId) -> Option<KnownBuild> {
+    /// SHA-256 of the header of Koji's own file, read from the hub's files: packages built before rpm 4.14 declare none, so
+    /// the hub cannot tell it.
+    async fn digest_of_file(&self, rpm: &KnownRpm) -> Option<String> {
+        let files = self.files.as_ref()?;
+        let build = self.build(BuildId(rpm.build_id))?;
+        let named =
+            |(nvra, row): (&Nvra, &Option<KnownRpm>)| row.as_ref().filter(|r| r.rpm_id == rpm.rpm_id).map(|_| nvra.clone());
+        let nvra = self.answers.lock().unwrap_or_else(PoisonError::into_inner).iter().find_map(named)?;
+        let head = match files.rpm_head(&build, &nvra).await {
+            Ok(head) => head,
+            Err(error) => {
+                tracing::warn!(%nvra, "cannot read Koji's own file: {}", crate::task::chain(&error));
+                return None;
+            }
+        };
+        match package_file::read_header(&mut head.as_slice()) {
+            // The file is Koji's by its place; its name is looked at to tell a mistaken place from another content.
+            Ok(header) if header.ident.nvra == nvra => Some(header.ident.computed.sha256),
+            Ok(header) => {
+                tracing::warn!(%nvra, found = %header.ident.nvra, "the file at Koji's place for it holds another package");
+                None
+            }
+            Err(error) => {
+                tracing::warn!(%nvra, %error, "Koji's own file is damaged");
+                None
+            }
+        }
+    }
+
+    fn build(&self, build: BuildId) -> Option<Build> {
         self.builds.lock().unwrap_or_else(PoisonError::into_inner).get(&build).cloned()
     }
 }
@@ -132,6 +174,36 @@ impl KojiRpms for HubRpms {
             Ok(found.into_iter().map(|signatures| signatures.into_iter().map(known).collect()).collect())
         })
     }
+
+    fn build_tags<'a>(&'a self, build_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<String>>, LookupError>> {
+        Box::pin(async move {
+            let builds: Vec<BuildId> = build_ids.iter().copied().map(BuildId).collect();
+            let unknown: Vec<BuildId> = {
+                let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+                builds.iter().filter(|build| !tags.contains_key(build)).copied().collect()
+            };
+            if !unknown.is_empty() {
+                let found = self.session.tags_of_builds(&unknown).await;
+                let found = found.map_err(|error| LookupError::Hub { count: unknown.len(), source: error.into() })?;
+                let mut tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+                tags.extend(unknown.into_iter().zip(found.into_iter().map(names)));
+            }
+            let tags = self.tags.lock().unwrap_or_else(PoisonError::into_inner);
+            Ok(builds.iter().map(|build| tags.get(build).cloned().unwrap_or_default()).collect())
+        })
+    }
+
+    fn inherited_tags<'a>(&'a self, tag: &'a str) -> BoxFuture<'a, Result<Vec<String>, LookupError>> {
+        Box::pin(async move {
+            let found = self.session.full_inheritance(&KojiTag(tag.to_owned())).await;
+            Ok(names(found.map_err(|error| LookupError::Hub { count: 1, source: error.into() })?))
+        })
+    }
+}
+
+/// Tags by their names.
+fn names(tags: Vec<KojiTag>) -> Vec<String> {
+    tags.into_iter().map(|tag| tag.0).collect()
 }
 
 fn known_rpm(rpm: koji_session::KojiRpm) -> KnownRpm {

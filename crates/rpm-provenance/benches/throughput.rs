@@ -15,9 +15,8 @@ use std::time::Instant;
 
 use build_model::Nvra;
 use futures_util::future::BoxFuture;
-use rpm_provenance::{
-    ContentSource, Gate, GateOptions, HttpClients, KnownRpm, KojiRpms, LookupError, ReleasePolicy, package_file,
-};
+use rpm_provenance::policy::ReleaseRules;
+use rpm_provenance::{ContentSource, Gate, GateOptions, HttpClients, KnownRpm, KojiRpms, LookupError, package_file};
 
 const ROUNDS: usize = 7;
 const MEGABYTES: usize = 512;
@@ -129,7 +128,7 @@ fn main() {
         cache_dir: dir.path().join("cache"),
         cache_limit: None,
         lookup: Some(Arc::new(Koji(known))),
-        policy: ReleasePolicy::default(),
+        rules: ReleaseRules::default(),
         http: HttpClients::new().unwrap(),
     };
     let gate = runtime.block_on(Gate::start(vec![listener], options)).unwrap();

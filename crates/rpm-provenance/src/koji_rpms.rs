@@ -115,8 +115,9 @@ pub trait KojiRpms: Send + Sync {
     /// `None` for unknown ones.
     fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>>;
 
-    /// SHA-256 of the headers of Koji's own files, for RPMs whose row holds none (hubs before 1.36): one answer per RPM,
-    /// in order, `None` where Koji's file cannot be looked at. Asked for RPMs that only a rpmdb's SIGMD5 speaks for.
+    /// SHA-256 of the headers of Koji's own files, for RPMs whose row holds none (hubs before 1.36, packages built before rpm
+    /// 4.14): one answer per RPM, in order, `None` where Koji's file cannot be looked at. Asked for RPMs that only SIGMD5
+    /// speaks for.
     fn header_digests<'a>(&'a self, rpms: &'a [KnownRpm]) -> BoxFuture<'a, Result<Vec<Option<String>>, LookupError>> {
         Box::pin(async move { Ok(vec![None; rpms.len()]) })
     }
@@ -126,6 +127,18 @@ pub trait KojiRpms: Send + Sync {
     fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
         let none = vec![Vec::new(); rpm_ids.len()];
         Box::pin(async move { Ok(none) })
+    }
+
+    /// The tags that builds are in, by Koji's ids; one list per question, in order. Asked only where a site has a rule
+    /// about tags. Without an implementation they are in none.
+    fn build_tags<'a>(&'a self, build_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<String>>, LookupError>> {
+        let none = vec![Vec::new(); build_ids.len()];
+        Box::pin(async move { Ok(none) })
+    }
+
+    /// The tags that a tag inherits from.
+    fn inherited_tags<'a>(&'a self, _tag: &'a str) -> BoxFuture<'a, Result<Vec<String>, LookupError>> {
+        Box::pin(async { Ok(Vec::new()) })
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Proof {
     pub packages: Vec<ProvenPackage>,
     /// Public keys rpm keeps in its database. Listed, not counted: Koji builds no keys.
     pub public_keys: Vec<RpmIdent>,
+    /// Those of them that the parent does not have: the image trusts somebody whom its parent does not.
+    pub new_public_keys: Vec<Nvra>,
     /// Names that the parent image had and this one has not (any version).
     pub removed: Vec<Nvra>,
     /// What stands against the image; empty for a proven one.
@@ -139,12 +141,6 @@ impl Proof {
         }
     }
 
-    /// RPMs that came from neither the gate nor the parent and that only SIGMD5 speaks for, which a rpmdb merely claims:
-    /// neither the hub's records (Koji ≥ 1.36) nor Koji's own file had a header digest to compare.
-    pub fn claimed_only(&self) -> impl Iterator<Item = &ProvenPackage> {
-        self.packages.iter().filter(|p| p.origin == Origin::Other && p.verdict == PackageVerdict::Proven(MatchedBy::Sigmd5))
-    }
-
     /// The proof of an image whose rpmdb cannot be read: one problem.
     pub fn of_unreadable(error: &RpmDbError) -> Self {
         let mut evidence = error.to_string();
@@ -158,6 +154,7 @@ impl Proof {
             rpmdb_format: RpmDbFormat::Absent,
             packages: Vec::new(),
             public_keys: Vec::new(),
+            new_public_keys: Vec::new(),
             removed: Vec::new(),
             problems: vec![Problem::new("", Rule::UnreadableRpmdb, evidence)],
         }
@@ -173,24 +170,29 @@ impl Proof {
 pub async fn prove(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], lookup: &dyn KojiRpms) -> Result<Proof, ProofError> {
     let asked: Vec<Nvra> = rpms(db).map(|rpm| rpm.nvra.clone()).collect();
     let mut known = lookup_all(lookup, &asked).await?;
-    look_at_files(db, released, lookup, &mut known).await?;
-    let verdicts = rpms(db).zip(known).map(|(rpm, known)| (judge(rpm, known.as_ref()), known));
-    Ok(assemble(db, parent, released, verdicts.map(|(verdict, known)| (Some(verdict), known)).collect()))
+    look_at_files(db, lookup, &mut known).await?;
+    let from_gate = released_by_gate(released);
+    let verdicts = rpms(db).zip(known).map(|(rpm, known)| {
+        let verdict = judge(rpm, known.as_ref()).and_then(|by| match by {
+            MatchedBy::Sigmd5 if !from_gate.contains_key(&key_of(rpm)) => Err((Rule::NoDigest, CLAIMED.to_owned())),
+            by => Ok(by),
+        });
+        (Some(verdict), known)
+    });
+    Ok(assemble(db, parent, released, verdicts.collect()))
 }
 
-/// For RPMs that match by nothing but the SIGMD5 their rpmdb claims: the header digests of Koji's own files. What the gate
-/// released needs none, because the gate saw the whole file.
-async fn look_at_files(
-    db: &RpmDb,
-    released: &[Verdict],
-    lookup: &dyn KojiRpms,
-    known: &mut [Option<KnownRpm>],
-) -> Result<(), ProofError> {
-    let from_gate = released_by_gate(released);
+/// SIGMD5 covers the payload as well, so nothing in an image proves it: an RPM that matches by nothing else is not proven,
+/// unless the gate saw its whole file. Inherited ones are no exception: another service may have built the parent.
+const CLAIMED: &str = "only its SIGMD5 is Koji's, which a rpmdb merely claims; the hub records no other digest of it, and the \
+                       header of Koji's own file cannot be had";
+
+/// For RPMs that match by nothing but SIGMD5: the header digests of Koji's own files. Those that the gate released are
+/// asked about too: the gate saw their whole files, but two files of one MD5 can be made.
+async fn look_at_files(db: &RpmDb, lookup: &dyn KojiRpms, known: &mut [Option<KnownRpm>]) -> Result<(), ProofError> {
     let claimed: Vec<usize> = rpms(db)
         .zip(known.iter())
         .enumerate()
-        .filter(|(_, (rpm, _))| !from_gate.contains_key(&key_of(rpm)))
         .filter(|(_, (rpm, known))| judge(rpm, known.as_ref()) == Ok(MatchedBy::Sigmd5))
         .map(|(at, _)| at)
         .collect();
@@ -239,6 +241,10 @@ fn fits(arch: &str, image: &build_model::Arch) -> bool {
 
 fn rpms(db: &RpmDb) -> impl Iterator<Item = &RpmIdent> {
     db.packages.iter().filter(|p| !p.is_public_key())
+}
+
+fn keys(db: &RpmDb) -> impl Iterator<Item = &RpmIdent> {
+    db.packages.iter().filter(|p| p.is_public_key())
 }
 
 type Judgement = Option<Result<MatchedBy, (Rule, String)>>;
@@ -292,11 +298,15 @@ fn assemble(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], verdicts: 
     let names: HashSet<(&str, &str)> = rpms(db).map(|r| (r.nvra.nvr.name.as_str(), r.nvra.arch.as_str())).collect();
     let gone = |r: &&RpmIdent| !names.contains(&(r.nvra.nvr.name.as_str(), r.nvra.arch.as_str()));
     let removed = parent.into_iter().flat_map(rpms).filter(gone).map(|r| r.nvra.clone()).collect();
+    let trusted: HashSet<&str> = parent.into_iter().flat_map(keys).map(|key| key.computed.sha256.as_str()).collect();
+    let new_public_keys =
+        keys(db).filter(|key| !trusted.contains(key.computed.sha256.as_str())).map(|key| key.nvra.clone()).collect();
     Proof {
         rpmdb_path: db.path.clone(),
         rpmdb_format: db.format,
         packages,
-        public_keys: db.packages.iter().filter(|p| p.is_public_key()).cloned().collect(),
+        public_keys: keys(db).cloned().collect(),
+        new_public_keys,
         removed,
         problems,
     }

@@ -34,6 +34,8 @@ pub enum Rule {
     WrongKey,
     /// The site does not allow this package in images.
     BlockedPackage,
+    /// Its build is in none of the Koji tags the site allows.
+    WrongTag,
     /// The RPM's own digests do not hold, or its header is damaged.
     BrokenRpm,
     /// The RPM inside is not the one the repository metadata names.
@@ -89,6 +91,7 @@ impl Rule {
             Rule::Unsigned => "unsigned",
             Rule::WrongKey => "wrong-key",
             Rule::BlockedPackage => "blocked-package",
+            Rule::WrongTag => "wrong-tag",
             Rule::BrokenRpm => "broken-rpm",
             Rule::NameDiffers => "name-differs",
             Rule::ChecksumDiffers => "checksum-differs",
@@ -132,12 +135,16 @@ impl Rule {
             Rule::DigestDiffers | Rule::EpochDiffers => {
                 "somebody rebuilt this package outside of Koji; offer Koji's own file in the content source"
             }
-            Rule::NoDigest => "ask the Koji administrators to record header digests (Koji 1.36) for this package",
+            Rule::NoDigest => {
+                "install it with dnf from the offered repositories, or ask the Koji administrators for its file: packages built \
+                 before rpm 4.14 are compared with that"
+            }
             Rule::External => "build the package in this Koji instead of taking it from an external repository",
             Rule::Draft => "promote the draft build in Koji, then build the image again",
             Rule::DeletedBuild => "its build was deleted from Koji; take another version",
             Rule::Unsigned | Rule::WrongKey => "wait until the build is signed, or offer the signed copies in the content source",
             Rule::BlockedPackage => "leave the package out, or ask the site's administrators",
+            Rule::WrongTag => "use a version of the package that is in an allowed tag, or have its build tagged",
             Rule::BrokenRpm => "the file is damaged or was edited; offer Koji's own file in the content source",
             Rule::NameDiffers | Rule::ChecksumDiffers => "the repository's metadata does not fit its files; have it regenerated",
             Rule::MetadataChanged => "the repository changed during the build; build again",
@@ -172,7 +179,7 @@ pub enum MatchedBy {
     HeaderDigest,
     /// The header digest, recomputed here, is that of Koji's own file: hubs before 1.36 record none.
     KojiFile,
-    /// SIGMD5 equals Koji's `payloadhash`.
+    /// SIGMD5 equals Koji's `payloadhash`, and the gate computed it over the whole file.
     Sigmd5,
 }
 
@@ -181,7 +188,7 @@ impl MatchedBy {
         match self {
             MatchedBy::HeaderDigest => "SHA-256 of the header",
             MatchedBy::KojiFile => "SHA-256 of the header of Koji's file",
-            MatchedBy::Sigmd5 => "SIGMD5",
+            MatchedBy::Sigmd5 => "SIGMD5 of the whole file",
         }
     }
 }

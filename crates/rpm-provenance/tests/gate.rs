@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use reqwest::header::{HOST, IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
-use rpm_provenance::{ContentSource, Gate, GateError, GateOptions, HttpClients, KnownRpm, KojiRpms, ReleasePolicy, Rule};
+use rpm_provenance::policy::ReleaseRules;
+use rpm_provenance::{ContentSource, Gate, GateError, GateOptions, HttpClients, KnownRpm, KojiRpms, Rule};
 use support::{MapKoji, Recipe, SigningKey, createrepo, ident, known, rpmbuild, run};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -41,7 +42,7 @@ fn options(sources: Vec<ContentSource>, cache: &Path, koji: Option<Arc<dyn KojiR
         cache_dir: cache.to_owned(),
         cache_limit: None,
         lookup: koji,
-        policy: ReleasePolicy::default(),
+        rules: ReleaseRules::default(),
         http: HttpClients::new().unwrap(),
     }
 }

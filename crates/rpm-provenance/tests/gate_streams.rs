@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rpm_provenance::policy::{Policy, ReleaseRules};
 use rpm_provenance::{
-    BlockedPackage, BuildStep, ContentSource, Gate, GateOptions, HttpClients, KnownSignature, KojiRpms, ReleasePolicy, Rule,
-    Verdict, package_file,
+    BuildStep, ContentSource, Gate, GateOptions, HttpClients, KnownSignature, KojiRpms, Rule, Verdict, package_file,
 };
 use support::upstream::{Conduct, Upstream};
 use support::{MapKoji, Recipe, SigningKey, createrepo, rpmbuild};
@@ -66,7 +66,7 @@ impl World {
             cache_dir: self.cache(),
             cache_limit: None,
             lookup: Some(Arc::new(koji)),
-            policy: ReleasePolicy::default(),
+            rules: ReleaseRules::default(),
             http: HttpClients::new().unwrap(),
         }
     }
@@ -224,14 +224,33 @@ async fn a_warm_build_asks_the_upstream_for_repomd_alone() {
     assert_eq!(world.upstream.requests("repodata/repomd.xml").len(), 2);
 }
 
+/// A site's rules about RPMs, as they stand in its configuration.
+fn rules(json: serde_json::Value) -> ReleaseRules {
+    fn list<T: serde::de::DeserializeOwned>(json: &serde_json::Value, kind: &str) -> Vec<T> {
+        json.get(kind).map(|rules| serde_json::from_value(rules.clone()).unwrap()).unwrap_or_default()
+    }
+    let policy = Policy {
+        signing_keys: &list(&json, "signing_keys"),
+        content_tags: &list(&json, "content_tags"),
+        packages: &list(&json, "packages"),
+        parent_images: &[],
+        registries: &[],
+        repositories: &[],
+        labels: &[],
+        same_versions: &[],
+        size: &[],
+        files: &rpm_provenance::files::FilePolicy::default(),
+    };
+    ReleaseRules::of(&policy, Some("f40-container-candidate"))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_verdict_names_the_run_that_asked() {
     let world = World::new().await;
     let options = GateOptions {
-        policy: ReleasePolicy {
-            blocked: vec![BlockedPackage { name: "b?g".into(), reason: "too big".into() }],
-            ..ReleasePolicy::default()
-        },
+        rules: rules(serde_json::json!({"packages": [
+            {"name": "small", "reason": "too big", "forbidden": ["b?g"], "remedy": "take a small one"}
+        ]})),
         ..world.options(MapKoji::with(&[&world.rpm]))
     };
     let (gate, port) = start(options).await;
@@ -239,7 +258,8 @@ async fn every_verdict_names_the_run_that_asked() {
     gate.set_step(Some(step.clone()));
     let answer = http().get(url(port)).send().await.unwrap();
     let text = answer.text().await.unwrap();
-    assert!(text.contains("blocked-package") && text.contains("this site blocks `b?g`: too big"), "{text}");
+    let seen = "`b?g` is forbidden (rule packages/small: too big)";
+    assert!(text.contains("blocked-package") && text.contains(seen) && text.contains("take a small one"), "{text}");
     gate.set_step(None);
     let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     stream.write_all(b"\x16\x03\x01\x02\x00 hello\r\n\r\n").await.unwrap();
@@ -249,6 +269,57 @@ async fn every_verdict_names_the_run_that_asked() {
     let told = gate.verdicts_since(0);
     let rules: Vec<(Rule, Option<&BuildStep>)> = told.iter().map(|v| (v.rule, v.step.as_ref())).collect();
     assert_eq!(rules, [(Rule::BlockedPackage, Some(&step)), (Rule::MalformedRequest, None)]);
+}
+
+/// Koji with tags.
+struct Tagged(MapKoji, &'static [&'static str]);
+
+impl KojiRpms for Tagged {
+    fn lookup<'a>(
+        &'a self,
+        rpms: &'a [build_model::Nvra],
+    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Option<rpm_provenance::KnownRpm>>, rpm_provenance::LookupError>> {
+        self.0.lookup(rpms)
+    }
+    fn build_tags<'a>(
+        &'a self,
+        builds: &'a [i64],
+    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Vec<String>>, rpm_provenance::LookupError>> {
+        assert_eq!(builds.len(), 1);
+        Box::pin(async { Ok(vec![self.1.iter().map(|tag| (*tag).to_owned()).collect()]) })
+    }
+    fn inherited_tags<'a>(
+        &'a self,
+        tag: &'a str,
+    ) -> futures_util::future::BoxFuture<'a, Result<Vec<String>, rpm_provenance::LookupError>> {
+        assert_eq!(tag, "f40-updates");
+        Box::pin(async { Ok(vec!["f40".to_owned()]) })
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_a_site_allows_tags_only_rpms_of_builds_in_them_are_released() {
+    let world = World::new().await;
+    for (tags, decision, expected) in [
+        (&["f40"][..], "refuse", (200, Rule::KojiRpm)),
+        (&["f40-candidate"], "refuse", (403, Rule::WrongTag)),
+        (&[], "refuse", (403, Rule::WrongTag)),
+        (&["f40-candidate"], "warn", (200, Rule::KojiRpm)),
+    ] {
+        let rule = serde_json::json!({"name": "released", "reason": "r", "allowed": ["f40-updates"], "decision": decision});
+        let options = GateOptions {
+            rules: rules(serde_json::json!({"content_tags": [rule]})),
+            ..world.options(Tagged(MapKoji::with(&[&world.rpm]), tags))
+        };
+        let (gate, port) = start(options).await;
+        let answer = http().get(url(port)).send().await.unwrap();
+        let status = answer.status().as_u16();
+        let _ = answer.bytes().await;
+        gate.settle().await;
+        let verdict = gate.verdicts().pop().unwrap();
+        assert_eq!((status, verdict.rule), expected, "{tags:?}");
+        assert_eq!(verdict.evidence.contains("(rule content_tags/released: r)"), tags != ["f40"], "{}", verdict.evidence);
+    }
 }
 
 /// Koji with signatures.
@@ -274,7 +345,7 @@ impl KojiRpms for Signed {
 async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
     let world = World::new().await;
     let koji = || MapKoji::with(&[&world.rpm]);
-    let policy = |key: &str| ReleasePolicy { allowed_keys: vec![key.to_owned()], ..ReleasePolicy::default() };
+    let keys = |key: &str| rules(serde_json::json!({"signing_keys": [{"name": "ours", "reason": "r", "allowed": [key]}]}));
     let status = async |options: GateOptions| {
         let (gate, port) = start(options).await;
         let answer = http().get(url(port)).send().await.unwrap();
@@ -285,7 +356,7 @@ async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
         gate.stop().await;
         (status, verdict.rule, verdict.evidence)
     };
-    let unsigned = status(GateOptions { policy: policy("deadbeef"), ..world.options(Signed(koji(), Vec::new())) }).await;
+    let unsigned = status(GateOptions { rules: keys("deadbeef"), ..world.options(Signed(koji(), Vec::new())) }).await;
     assert_eq!((unsigned.0, unsigned.1), (403, Rule::Unsigned));
 
     SigningKey::new(world.dir.path()).sign(&world.rpm);
@@ -295,13 +366,13 @@ async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
     let key = header.ident.sigkey().unwrap().to_owned();
     let recorded = |sighash: &str| vec![KnownSignature { sigkey: key.clone(), sighash: sighash.to_owned() }];
     let ours = Signed(koji(), recorded(&header.sighash));
-    let wrong = status(GateOptions { policy: policy("deadbeef"), ..world.options(ours) }).await;
+    let wrong = status(GateOptions { rules: keys("deadbeef"), ..world.options(ours) }).await;
     assert_eq!((wrong.0, wrong.1), (403, Rule::WrongKey));
     let forged = Signed(koji(), recorded(&"00".repeat(16)));
-    let forged = status(GateOptions { policy: policy(&key), ..world.options(forged) }).await;
+    let forged = status(GateOptions { rules: keys(&key), ..world.options(forged) }).await;
     assert_eq!((forged.0, forged.1), (403, Rule::WrongKey), "{}", forged.2);
     let ours = Signed(koji(), recorded(&header.sighash));
-    let right = status(GateOptions { policy: policy(&key), ..world.options(ours) }).await;
+    let right = status(GateOptions { rules: keys(&key), ..world.options(ours) }).await;
     assert_eq!((right.0, right.1), (200, Rule::KojiRpm));
     assert!(right.2.ends_with(&format!("signed by {key}")), "{}", right.2);
 }

@@ -98,7 +98,7 @@ fn full() -> Provenance {
             "content_source": "build", "tags": {"now": ["f40"], "before": []}, "koji_keys": ["44556677"],
             "why": {"reason": "requested", "instruction": "RUN dnf", "by": [], "capability": null}
         }],
-        "public_keys": ["gpg-pubkey-1-1"], "removed": ["b-1-1.noarch"],
+        "public_keys": ["gpg-pubkey-1-1"], "new_public_keys": ["gpg-pubkey-1-1"], "removed": ["b-1-1.noarch"],
         "problems": [{"subject": "c-1-1.noarch", "rule": "draft", "evidence": "e", "remedy": "r"}],
         "sources": [{"name": "s", "base_url": "http://x", "repomd_sha256": "00", "packages": 1, "unusable": 0}],
         "requests": [{
@@ -143,6 +143,7 @@ fn full() -> Provenance {
         content_tags: &[],
         parent_images: &[],
         registries: &[],
+        repositories: &[],
         labels: &[],
         packages: &[],
         same_versions: &[],

@@ -14,6 +14,13 @@ CASES = [
         ),
     ),
     Case("packages", ("RUN dnf -y install hello jq && dnf clean all", "RUN dnf -y remove jq")),
+    # Built before rpm 4.14, from the gate and out of the commit: Koji's own file proves them.
+    Case("rpm_of_an_old_age", ("RUN dnf -y --repo=request0-old install old && dnf clean all",), offer="old"),
+    Case(
+        "rpm_of_an_old_age_copied",
+        ("COPY x.rpm /tmp/", "RUN rpm -i --nodeps /tmp/x.rpm && rm /tmp/x.rpm"),
+        rpms={"x.rpm": "old"},
+    ),
     Case("packages_and_their_metadata", ("RUN dnf -y install hello",)),
     Case(
         "files_of_the_commit",
@@ -76,8 +83,8 @@ CASES = [
     Case(
         "alternatives",
         (
-            "RUN dnf -y install jq && dnf clean all && mkdir -p /etc/alternatives"
-            " && ln -s /usr/bin/jq /etc/alternatives/json && ln -s /etc/alternatives/json /usr/bin/json",
+            "RUN dnf -y install hello && dnf clean all && mkdir -p /etc/alternatives"
+            " && ln -s /usr/bin/hello /etc/alternatives/hi && ln -s /etc/alternatives/hi /usr/bin/hi",
         ),
     ),
     Case(

@@ -136,4 +136,25 @@ CASES = [
         ("x.rpm", "(rule method-not-allowed)"),
     ),
     Case("add_by_url", ("ADD http://example.com/tool /usr/bin/tool",), ("http://example.com/tool",)),
+    Case("add_by_git", ("ADD https://example.com/tool.git /srv/tool",), ("https://example.com/tool.git",)),
+    Case(
+        "tunnel_to_the_builder",
+        (
+            python(
+                'import http.client as c; h = c.HTTPConnection("127.0.0.1", 3128); h.set_tunnel("{registry}");'
+                ' h.request("GET", "/v2/_catalog"); print(h.getresponse().read())'
+            ),
+        ),
+        ("the build asked for 127.0.0.1:", OUTSIDE),
+    ),
+    Case(
+        "host_header_of_the_builder",
+        (
+            python(
+                'import http.client as c; h = c.HTTPConnection("127.0.0.1", 3128);'
+                ' h.request("GET", "/v2/", headers={"Host": "mirror.example.com"}); print(h.getresponse().read())'
+            ),
+        ),
+        ("mirror.example.com", OUTSIDE),
+    ),
 ]

@@ -17,6 +17,13 @@ def _pin(name, offer, *words):
     return Case(name, ("RUN true",), words, offer=offer)
 
 
+def _copied(name, rpm, *words):
+    """Koji's RPM out of the commit."""
+    run = "RUN rpm -i --nodeps /tmp/x.rpm && rm /tmp/x.rpm"
+    words = ("the site's policy refuses this image", "offered-1-1.noarch: ", *words)
+    return Case(name, ("COPY x.rpm /tmp/", run), words, rpms={"x.rpm": rpm})
+
+
 CASES = [
     _install("rpm_of_a_draft_build", "drafted", "drafted", "drafted-1-1", "(rule draft)"),
     _install("rpm_of_a_deleted_build", "vanished", "vanished", "vanished-1-1", "(rule deleted-build)"),
@@ -28,9 +35,35 @@ CASES = [
         (NOT_KOJI, f"strange-1-1.{STRANGE}", "(wrong-architecture)"),
         offer="strange",
     ),
-    _install("rpm_signed_by_another_key", "offered", "resigned", "it is signed by the key", "(rule wrong-key)"),
-    _install("rpm_without_its_signature", "offered", "unsigned", "it carries no signature", "(rule unsigned)"),
-    _install("rpm_signed_past_koji", "bare", "bare", "but Koji has no signature of that key", "(rule wrong-key)"),
+    _install(
+        "rpm_signed_by_another_key",
+        "offered",
+        "resigned",
+        "is not an allowed key (rule signing_keys/ours",
+        "(rule wrong-key)",
+    ),
+    _install(
+        "rpm_without_its_signature",
+        "offered",
+        "unsigned",
+        "it is not signed (rule signing_keys/ours",
+        "(rule unsigned)",
+    ),
+    _install(
+        "rpm_signed_past_koji", "bare", "bare", "but Koji has no copy of it signed with that key", "(rule wrong-key)"
+    ),
+    _install("rpm_of_a_build_in_no_tag", "offered", "untagged", "its build is in no tag", "(rule wrong-tag)"),
+    # What the gate never saw is found in the finished image, by the same rules.
+    _copied("copied_rpm_signed_by_another_key", "resigned", "is not an allowed key (rule signing_keys/ours"),
+    _copied("copied_rpm_without_its_signature", "unsigned", "it is not signed (rule signing_keys/ours"),
+    _copied("copied_rpm_of_a_build_in_no_tag", "offered", "its build is in no tag", "(rule content_tags/built-here"),
+    # Built before rpm 4.14: nobody declares a SHA-256 of its header. This one has what Koji records, on another header.
+    Case(
+        "rpm_of_an_old_age_forged",
+        ("COPY x.rpm /tmp/", "RUN rpm -i --nodeps --nodigest --nosignature /tmp/x.rpm && rm /tmp/x.rpm"),
+        (NOT_KOJI, "old-1-1.noarch", "(digest-differs)", "header SHA-"),
+        rpms={"x.rpm": "forged"},
+    ),
     _install("rpm_under_another_name", "sed-99", "renamed", "the metadata lists", "(rule name-differs)"),
     _install("rpm_under_another_epoch", "offered", "renumbered", "the metadata lists 7:", "(rule name-differs)"),
     _install("rpm_with_another_checksum", "swapped", "swapped", "(rule checksum-differs)"),

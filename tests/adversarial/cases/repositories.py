@@ -9,7 +9,17 @@ WAIT = 'import socket, time\nwhile socket.socket().connect_ex(("127.0.0.1", 8000
 CASES = [
     Case("offered_but_foreign", ("RUN dnf -y install notkoji",), ("notkoji", "(rule unknown-to-koji)")),
     Case("same_name_other_payload", ("RUN dnf -y --repo=tampered install hello",), ("hello", "(rule digest-differs)")),
-    Case("blocked_package", ("RUN dnf -y install tree",), ("this site blocks `tree`", "(rule blocked-package)")),
+    Case(
+        "blocked_package",
+        ("RUN dnf -y install tree",),
+        ("(rule blocked-package): `tree` is forbidden (rule packages/orphan: nobody looks after it)", "use find"),
+    ),
+    # In the stages before and on the way it may be used: see the honest images.
+    Case(
+        "forbidden_package_left_in_the_image",
+        ("RUN dnf -y install jq",),
+        ("`jq` is forbidden; requested in `RUN dnf -y install jq` (rule packages/no-jq: jq is for build stages)",),
+    ),
     Case(
         "repofrompath",
         ("RUN dnf -y --repofrompath=x,http://mirror.example.com/x --repo=x install notkoji",),

@@ -78,4 +78,16 @@ CASES = [
         ("RUN cp /etc/passwd /srv/p && echo 'toor:x:0:0::/root:/bin/bash' >> /srv/p && ln -sf /srv/p /etc/passwd",),
         (RIGHTS, "/etc/passwd (the user toor is root (uid 0))"),
     ),
+    Case(
+        "member_of_a_powerful_group",
+        ("RUN sed -i '/^wheel:/d' /etc/group && echo 'wheel:x:10:app' >> /etc/group",),
+        (RIGHTS, "/etc/group (the group wheel has the members app)"),
+    ),
+    # Whoever holds it could sign packages for what is made from the image.
+    Case(
+        "key_imported_into_the_rpmdb",
+        ("COPY key.asc /tmp/", "RUN rpm --import /tmp/key.asc && rm /tmp/key.asc"),
+        ("the site's policy refuses this image", "gpg-pubkey-", "rpm in the image would trust what is signed with it"),
+        rpms={"key.asc": "other key"},
+    ),
 ]

@@ -104,4 +104,12 @@ CASES = [
         ("RUN truncate -s 1T /srv/zeros",),
         ("srv/zeros", "larger"),
     ),
+    # A network namespace does not hold sockets to the hypervisor.
+    Case(
+        "socket_to_the_hypervisor",
+        (python("import socket; socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM).connect((2, 22))"),),
+        ("exit code 1", "line 1, in <module>", "Error: [Errno"),
+    ),
+    Case("network_of_the_builder", ("RUN --network=host true",), ("Dockerfile:3", "--network=host")),
+    Case("privileges_of_the_builder", ("RUN --security=insecure true",), ("Dockerfile:3", "--security=insecure")),
 ]

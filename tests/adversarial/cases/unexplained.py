@@ -1,6 +1,6 @@
 """Programs that no package and no commit brought, in whatever disguise."""
 
-from corpus import BASE, ELF, TAMPERED, UNEXPLAINED, Case, decoded, python, python_command
+from corpus import BASE, ELF, NOTKOJI, TAMPERED, UNEXPLAINED, Case, decoded, python, python_command
 
 TITLE = "Programs from nowhere"
 CASES = [
@@ -166,5 +166,16 @@ CASES = [
         (UNEXPLAINED, "/usr/local/bin/tool (COPY --from=make"),
         before=(f"FROM {BASE} AS make", "COPY tool /tool", "RUN echo more >> /tool"),
         files={"tool": ELF},
+    ),
+    # What is hidden under a mount while dnf runs is gone afterwards: no rpmdb knows the package.
+    Case(
+        "foreign_rpm_while_the_rpmdb_is_under_a_mount",
+        (
+            "COPY foreign.rpm /tmp/",
+            "RUN --mount=type=tmpfs,target=/usr/lib/sysimage/rpm rpm --initdb && rpm -i --nodeps /tmp/foreign.rpm",
+            "RUN rm /tmp/foreign.rpm",
+        ),
+        (UNEXPLAINED, "/usr/bin/notkoji (RUN --mount=type=tmpfs"),
+        foreign={"foreign.rpm": NOTKOJI},
     ),
 ]

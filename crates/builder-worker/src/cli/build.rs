@@ -9,7 +9,8 @@ use dockerfile::PlanOptions;
 use image_build::{CancelFlag, LayerFollower};
 use image_layers::{Compression, LocalImage, ManifestFormat, Store, docker_archive, oci_archive, oci_layout};
 use registry::{ImageReference, Registry, RegistryConfig};
-use rpm_provenance::{ContentSource, ReleasePolicy};
+use rpm_provenance::ContentSource;
+use rpm_provenance::policy::ReleaseRules;
 
 use super::image_source::ImageLocation;
 use super::progress::{ProgressMode, TerminalProgress};
@@ -220,7 +221,7 @@ fn reach(args: &Args) -> Reach {
                 })
                 .collect(),
             lookup: None,
-            policy: ReleasePolicy::default(),
+            rules: ReleaseRules::default(),
             cache_dir: args.store.with_file_name("gate"),
             cache_limit: Some(GATE_CACHE_LIMIT),
         },

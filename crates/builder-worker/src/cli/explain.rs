@@ -92,14 +92,11 @@ impl Diagnose for ExplainError {
 
 /// Runs the subcommand.
 pub fn main(args: &Args) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            eprintln!("containerbuild: cannot start: {error}");
-            return ExitCode::from(super::NOT_TOLD);
-        }
+    let done = match super::block_on(run(args)) {
+        Ok(done) => done,
+        Err(code) => return code,
     };
-    match runtime.block_on(run(args)) {
+    match done {
         Ok(output) => {
             print!("{output}");
             ExitCode::SUCCESS

@@ -125,6 +125,17 @@ fn worker(config: PathBuf) -> anyhow::Result<()> {
     }
 }
 
+/// Runs what a subcommand asks the hub and the registry. Two threads: one unpacks while the other one talks.
+fn block_on<T>(asked: impl Future<Output = T>) -> Result<T, ExitCode> {
+    match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => Ok(runtime.block_on(asked)),
+        Err(error) => {
+            eprintln!("containerbuild: cannot start: {error}");
+            Err(ExitCode::from(NOT_TOLD))
+        }
+    }
+}
+
 fn outcome(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

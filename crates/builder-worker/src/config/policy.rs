@@ -4,10 +4,10 @@
 use std::path::Path;
 
 use build_model::Arch;
-use rpm_provenance::ReleasePolicy;
 use rpm_provenance::files::FilePolicy;
 use rpm_provenance::policy::{
-    ContentTags, ForbiddenPackages, LabelRule, ParentImages, Policy, Registries, SameVersions, SigningKeys, SizeLimit,
+    ContentTags, ForbiddenPackages, LabelRule, ParentImages, Policy, Registries, Repositories, SameVersions, SigningKeys,
+    SizeLimit,
 };
 use serde::{Deserialize, Serialize};
 
@@ -27,11 +27,9 @@ struct PolicyFile {
 pub struct PolicySettings {
     /// Architectures whose failure does not fail a build (container.yaml can name more).
     pub optional_arches: Vec<Arch>,
-    /// RPMs that may have other versions on other architectures of one build.
-    pub rpm_versions_may_differ: Vec<String>,
     /// Hosts that `.repo` files of a request may come from and point to; none by default.
     pub repo_url_hosts: Vec<String>,
-    /// Keys that RPMs must be signed with.
+    /// Keys that RPMs must be signed with; this and the next kind bind gate and proof.
     pub signing_keys: Vec<SigningKeys>,
     /// Koji tags that the builds of RPMs must be in.
     pub content_tags: Vec<ContentTags>,
@@ -39,9 +37,11 @@ pub struct PolicySettings {
     pub parent_images: Vec<ParentImages>,
     /// Registries that images may be named from.
     pub registries: Vec<Registries>,
+    /// Repositories that a Koji package's images may go to.
+    pub repositories: Vec<Repositories>,
     /// Labels an image must or must not have.
     pub labels: Vec<LabelRule>,
-    /// Packages that must not be in an image.
+    /// Packages that must not be in an image; binds gate and proof.
     pub packages: Vec<ForbiddenPackages>,
     /// RPMs have one version on all architectures; by default all must.
     pub same_versions: Vec<SameVersions>,
@@ -49,27 +49,24 @@ pub struct PolicySettings {
     pub size: Vec<SizeLimit>,
     /// What becomes of files that are not as an RPM or the commit has them.
     pub files: FilePolicy,
-    /// What the gate asks of RPMs besides being Koji's: keys, blocked packages.
-    pub rpms: ReleasePolicy,
 }
 
 impl Default for PolicySettings {
     fn default() -> Self {
         Self {
             optional_arches: Vec::new(),
-            rpm_versions_may_differ: Vec::new(),
             repo_url_hosts: Vec::new(),
             signing_keys: Vec::new(),
             content_tags: Vec::new(),
             // Spelled out, so that `check-config` shows it: this is the promise of the service.
             parent_images: vec![ParentImages::strict()],
             registries: Vec::new(),
+            repositories: Vec::new(),
             labels: Vec::new(),
             packages: Vec::new(),
             same_versions: vec![SameVersions::strict()],
             size: Vec::new(),
             files: FilePolicy::default(),
-            rpms: ReleasePolicy::default(),
         }
     }
 }
@@ -94,9 +91,6 @@ impl PolicySettings {
             key: found.key,
             problem: found.problem,
         };
-        if let Some((key, problem)) = self.rpms.check() {
-            return Err(ConfigError::Value { path: path.to_owned(), key: format!("policy.rpms.{key}"), problem });
-        }
         self.rules().check().map_err(value)
     }
 
@@ -107,6 +101,7 @@ impl PolicySettings {
             content_tags: &self.content_tags,
             parent_images: &self.parent_images,
             registries: &self.registries,
+            repositories: &self.repositories,
             labels: &self.labels,
             packages: &self.packages,
             same_versions: &self.same_versions,

@@ -29,6 +29,18 @@ pub fn explain_json(path: &Path, error: &serde_json::Error) -> String {
     format!("{}:{}:{}: {}", path.display(), error.line(), error.column(), near(message))
 }
 
+/// Keys that older configurations have: the key, a valid one beside it (names alone do not tell the table), and what to
+/// write instead.
+const REPLACED: [(&str, &str, &str); 2] = [
+    (
+        "rpms",
+        "signing_keys",
+        "the gate holds to the rules of the proof: write `allowed_keys` as `allowed` of [[policy.signing_keys]], and \
+         `blocked` as `forbidden` of [[policy.packages]]",
+    ),
+    ("rpm_versions_may_differ", "same_versions", "write its packages as `except` of [[policy.same_versions]]"),
+];
+
 /// Puts the nearest valid word into serde's message about an unknown one.
 fn near(message: &str) -> String {
     let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
@@ -38,6 +50,9 @@ fn near(message: &str) -> String {
         return message.to_owned();
     };
     let valid: Vec<&str> = quoted.iter().skip(1).copied().collect();
+    if let Some((_, _, instead)) = REPLACED.iter().find(|(old, beside, _)| old == unknown && valid.contains(beside)) {
+        return format!("the key `{unknown}` is no more: {instead} (docs/POLICY.md)");
+    }
     let what = if kind.contains("field") { "key" } else { "value" };
     match nearest(unknown, valid.iter().copied()) {
         Some(word) => format!("unknown {what} `{unknown}`; did you mean `{word}`?"),

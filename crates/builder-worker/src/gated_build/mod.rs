@@ -19,9 +19,8 @@ use image_build::{
     SandboxError, SandboxNetwork, SandboxOptions, StepInfo, SubordinateIds, UserNamespace,
 };
 use image_layers::{Compression, FileDigestAlgorithm, ManifestFormat, Store};
-use rpm_provenance::{
-    BuildStep, ContentSource, Gate, GateOptions, HttpClients, KojiRpms, Pin, ReleasePolicy, Rule, Session, Verdict,
-};
+use rpm_provenance::policy::ReleaseRules;
+use rpm_provenance::{BuildStep, ContentSource, Gate, GateOptions, HttpClients, KojiRpms, Pin, Rule, Session, Verdict};
 
 use crate::build_context::BuildContext;
 use crate::pinned_images::PinnedImages;
@@ -40,8 +39,8 @@ pub enum Reach {
         sources: Vec<ContentSource>,
         /// Who answers for RPMs; `None` releases unproven packages (builds without a hub).
         lookup: Option<Arc<dyn KojiRpms>>,
-        /// What the site asks of RPMs besides.
-        policy: ReleasePolicy,
+        /// The site's rules about RPMs.
+        rules: ReleaseRules,
         /// Proven packages, shared by all builds of this machine.
         cache_dir: PathBuf,
         /// Bytes they may take; no limit when absent.
@@ -191,11 +190,11 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
             let remote = HostFetcher::new(build.progress, build.cancel)?;
             run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None, Some(&remote))
         }
-        Reach::Gate { sources, lookup, policy, cache_dir, cache_limit } => {
+        Reach::Gate { sources, lookup, rules, cache_dir, cache_limit } => {
             let network = IsolatedNetwork::new(build.work_dir, namespace.as_deref())?;
             let listeners = vec![network.listen(GATE_PORT).map_err(GatedBuildError::Network)?];
             let http = HttpClients::new().map_err(GatedBuildError::Client)?;
-            let gate = Gate::start(listeners, GateOptions { sources, cache_dir, cache_limit, lookup, policy, http }).await?;
+            let gate = Gate::start(listeners, GateOptions { sources, cache_dir, cache_limit, lookup, rules, http }).await?;
             let network_file = SandboxNetwork::Namespace(network.path().to_owned());
             let sandbox = SandboxOptions { network: network_file, run_env: run_env(), ..sandbox };
             let result = run_engine(build, sandbox, Some(&gate), None);

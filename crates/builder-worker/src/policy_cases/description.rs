@@ -33,6 +33,9 @@ pub struct ImageDescription {
     /// Its RPMs.
     #[serde(default)]
     packages: Vec<PackageDescription>,
+    /// Public keys in its rpmdb that the parent image does not have, like `gpg-pubkey-a15b79cc-1`.
+    #[serde(default)]
+    new_public_keys: Vec<String>,
     /// Files of its new layers.
     #[serde(default)]
     files: Vec<FileDescription>,
@@ -124,6 +127,7 @@ impl ImageDescription {
             parents: self.parents.iter().map(ParentDescription::parent).collect(),
             all_proven: true,
             packages: self.packages.iter().map(PackageDescription::package).collect(),
+            new_public_keys: self.new_public_keys.clone(),
             tag_parents: self.tag_parents.clone(),
             previous: self.previous.as_ref().map(|p| Difference {
                 nvr: p.nvr.clone(),

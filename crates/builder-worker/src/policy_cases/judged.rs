@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use rpm_provenance::Provenance;
-use rpm_provenance::policy::{Policy, RuleOutcome, Ruling};
+use rpm_provenance::policy::{ArchPackages, Policy, RuleOutcome, Ruling};
 use rpm_provenance::report::Outcome;
 
 use super::Case;
@@ -22,7 +22,9 @@ impl Judged {
         let today = case.today.as_deref().unwrap_or(today);
         let mut images = case.images.clone();
         let mut outcomes = Vec::new();
-        let across = policy.judge_arches(&case.images.iter().collect::<Vec<_>>());
+        let target = images.first().and_then(|image| image.target.clone());
+        let compared: Vec<ArchPackages<'_>> = case.images.iter().map(ArchPackages::from).collect();
+        let across = policy.judge_arches(target.as_deref(), &compared);
         for image in &mut images {
             let mut said = policy.judge(image, today);
             said.extend(across.iter().cloned());

@@ -115,6 +115,7 @@ mod tests {
             "content_tags",
             "parent_images",
             "registries",
+            "repositories",
             "labels",
             "packages",
             "same_versions",

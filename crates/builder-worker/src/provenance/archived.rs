@@ -12,6 +12,7 @@ const MAX_REPORT: usize = 256 << 20;
 const MAX_HEAD: usize = 64 << 20;
 
 /// The hub's files (`topurl`).
+#[derive(Clone)]
 pub struct KojiFiles {
     topurl: String,
     http: reqwest::Client,
@@ -115,7 +116,7 @@ impl KojiFiles {
         format!("{}{volume}/packages/{}/{}/{}", self.topurl, nvr.name, nvr.version, nvr.release)
     }
 
-    /// The beginning of an RPM of a build: lead and headers, which hold its file list.
+    /// The beginning of an RPM of a build: lead and headers, which hold its digests and its file list.
     ///
     /// # Errors
     /// [`ArchivedError`].

@@ -18,10 +18,9 @@ pub async fn add_hub_facts(session: &Session, policy: &Policy<'_>, document: &mu
     if policy.signing_keys.iter().any(|rule| rule.is_for(target.as_deref())) {
         add_keys(session, document).await?;
     }
-    let tags: Vec<&String> =
-        policy.content_tags.iter().filter(|r| r.is_for(target.as_deref())).flat_map(|rule| &rule.allowed).collect();
-    if !tags.is_empty() {
-        for tag in tags.into_iter().filter(|tag| !tag.contains(['*', '?'])) {
+    let rules: Vec<_> = policy.content_tags.iter().filter(|r| r.is_for(target.as_deref())).collect();
+    if !rules.is_empty() {
+        for tag in rules.iter().flat_map(|rule| rule.plain_tags()) {
             let inherited = session.full_inheritance(&KojiTag(tag.clone())).await?;
             document.tag_parents.insert(tag.clone(), inherited.into_iter().map(|t| t.0).collect());
         }

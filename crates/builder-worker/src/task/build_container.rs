@@ -139,6 +139,14 @@ impl Coordinator<'_, '_> {
         for arch in &settings.arches {
             arch_tag(&tags.unique, arch)?; // too long a name is known before anything is built
         }
+        let claim = steps::RepositoryClaim {
+            target: target_name,
+            component: &labels.component,
+            repository: &labels.name,
+            moved: tags.primary.iter().chain(&tags.floating).collect(),
+        };
+        let mut warnings = settings.warnings.clone();
+        warnings.extend(time.within(steps::check_repository(context, &self.registry, &self.store, &claim)).await?);
         let mut content = time.within(steps::pin_content(context, &target, &settings.arches)).await?;
         time.within(steps::add_repo_urls(context, &params.yum_repourls, &mut content.sources)).await?;
         let base = plans.first().and_then(|(_, read)| read.base_reference()).map(str::to_owned);
@@ -166,7 +174,7 @@ impl Coordinator<'_, '_> {
             labels: set,
             tags,
             start_time,
-            warnings: settings.warnings.clone(),
+            warnings,
         };
         Ok(Decided::Build(Box::new(Prepared { pinned, reserved, fetched, settings, time })))
     }
@@ -218,11 +226,21 @@ impl Coordinator<'_, '_> {
         upload_dir: Option<&str>,
     ) -> Result<BuildContainerResult, BoxedDiagnose> {
         let (context, registry) = (&*self.context, &self.registry);
-        steps::compare_arches(&results, &context.settings.policy.rpm_versions_may_differ)?;
+        // Hours may have passed, and another build may have been first.
+        let claim = steps::RepositoryClaim {
+            target: &pinned.target,
+            component: &pinned.nvr.name,
+            repository: &pinned.repository,
+            moved: pinned.tags.primary.iter().chain(&pinned.tags.floating).collect(),
+        };
+        if !pinned.scratch {
+            steps::check_repository(context, registry, &self.store, &claim).await?;
+        }
+        let differences = steps::compare_arches(&results, &context.settings.policy.rules(), &pinned.target)?;
         let published = steps::publish_index(context, registry, pinned, &results).await?;
         let mut repositories = published.pull_specs.clone();
         let mut user_warnings = pinned.warnings.clone();
-        user_warnings.extend(results.iter().flat_map(|r| r.warnings.iter().cloned()));
+        user_warnings.extend(results.iter().flat_map(|r| r.warnings.iter().cloned()).chain(differences));
         let (Some(reserved), Some(upload_dir)) = (reserved, upload_dir) else {
             return Ok(BuildContainerResult { user_warnings, ..BuildContainerResult::scratch(repositories) });
         };

@@ -89,7 +89,7 @@ pub async fn verify(what: &Verification<'_>) -> Result<Provenance, BoxedDiagnose
         Some(below) => Some(rpmdb::read_view_with_files(&MergedView::new(below.iter().rev().cloned().collect()))?),
         None => None,
     };
-    let lookup: Arc<dyn KojiRpms> = Arc::new(HubRpms::new(what.session.clone()));
+    let lookup: Arc<dyn KojiRpms> = Arc::new(HubRpms::new(what.session.clone()).with_files(what.files.clone()));
     let verdicts = compare::verdicts(archived.as_ref());
     let mut proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), &verdicts, lookup.as_ref()).await?;
     proof.check_architecture(what.arch);

@@ -27,8 +27,9 @@ pub use repo_files::{MAIN_CONFS, OTHER_REPO_DIRS, REPO_DIR, without_repositories
 pub use source::{ContentSource, Pin};
 pub use upstream::{FetchError, HttpClients};
 
+use crate::policy::ReleaseRules;
 use crate::verdict::VerdictLog;
-use crate::{BuildStep, KojiRpms, ReleasePolicy, Verdict};
+use crate::{BuildStep, KojiRpms, Verdict};
 use cache::FileCache;
 use release::Releases;
 use request::Shared;
@@ -44,8 +45,8 @@ pub struct GateOptions {
     /// Who knows Koji's RPMs. `None` releases RPMs by repository checksum alone (`containerbuild build` without a
     /// hub); their verdicts then say `not-checked`.
     pub lookup: Option<Arc<dyn KojiRpms>>,
-    /// What the site asks of RPMs besides.
-    pub policy: ReleasePolicy,
+    /// The site's rules about RPMs.
+    pub rules: ReleaseRules,
     /// For `http://` and `https://` sources.
     pub http: HttpClients,
 }
@@ -180,7 +181,7 @@ impl Gate {
             tracing::info!(source = source.name, repomd = pinned.pin.repomd_sha256, packages = pinned.pin.packages, "pinned");
             sources.push(pinned);
         }
-        let releases = Releases::new(cache.clone(), options.lookup, options.policy);
+        let releases = Releases::new(cache.clone(), options.lookup, options.rules);
         let shared = Arc::new(Shared {
             sources,
             cache,

@@ -4,7 +4,7 @@
 //! released or refused, before the payload is here (docs/adr/0006-streaming-behind-the-verdict.md). The payload is
 //! verified while it comes; until then the client lacks the last byte.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,9 +15,10 @@ use super::response::Verified;
 use super::source::PinnedSource;
 use super::upstream::FetchError;
 use crate::koji_rpms::lookup_all;
+use crate::policy::{Objection, ReleaseRules};
 use crate::repodata::{Checksum, Offered};
 use crate::rule::judge;
-use crate::{HeaderError, KojiRpms, LookupError, ReleasePolicy, RpmIdent, Rule, package_file};
+use crate::{HeaderError, KnownRpm, KojiRpms, LookupError, RpmIdent, Rule, package_file};
 
 /// Largest RPM without a size in the metadata.
 const MAX_RPM: u64 = 16 << 30;
@@ -31,6 +32,8 @@ pub(super) struct Decision {
     pub evidence: String,
     pub ident: Option<RpmIdent>,
     pub rpm_id: Option<i64>,
+    /// What to do about it, where the site's rule says it better than the word does.
+    pub remedy: Option<String>,
 }
 
 /// A failure that says nothing about the RPM, or a file that is not the one promised; the next request tries again.
@@ -88,13 +91,15 @@ pub(super) struct Releases {
     cache: Arc<FileCache>,
     /// `None` for builds without a hub.
     koji: Option<Arc<dyn KojiRpms>>,
-    policy: ReleasePolicy,
+    rules: ReleaseRules,
+    /// What the tags that the rules name inherit from, asked for once.
+    inheritance: OnceCell<BTreeMap<String, Vec<String>>>,
     decided: Mutex<HashMap<String, Cell>>,
 }
 
 impl Releases {
-    pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>, policy: ReleasePolicy) -> Self {
-        Releases { cache, koji, policy, decided: Mutex::default() }
+    pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>, rules: ReleaseRules) -> Self {
+        Releases { cache, koji, rules, inheritance: OnceCell::new(), decided: Mutex::default() }
     }
 
     /// The decision about a listed RPM; concurrent requests for it wait for one.
@@ -201,7 +206,7 @@ impl Releases {
     }
 
     async fn judge(&self, offered: &Offered, checked: Result<CheckedRpm, String>) -> Result<Decision, Unanswered> {
-        let decided = |rule, evidence: String, ident| Decision { rule, evidence, ident, rpm_id: None };
+        let decided = |rule, evidence: String, ident| Decision { rule, evidence, ident, rpm_id: None, remedy: None };
         let CheckedRpm { ident, sighash } = match checked {
             Ok(checked) => checked,
             Err(evidence) => return Ok(decided(Rule::BrokenRpm, evidence, None)),
@@ -213,29 +218,75 @@ impl Releases {
             let evidence = format!("the metadata lists {listed}, the file holds {}", ident.nevra());
             return Ok(decided(Rule::NameDiffers, evidence, Some(ident)));
         }
-        if let Err((rule, evidence)) = self.policy.judge_name(&ident.nvra.nvr.name) {
-            return Ok(decided(rule, evidence, Some(ident)));
-        }
-        let Some(koji) = &self.koji else {
+        let mut objections = self.rules.judge_name(&ident.nvra);
+        let Some(koji) = self.koji.as_deref().filter(|_| !objections.iter().any(|o| o.refuses)) else {
             let evidence = "no hub is set; only the repository's checksum was verified".to_owned();
-            return Ok(decided(Rule::NotChecked, evidence, Some(ident)));
+            return Ok(decided(Rule::NotChecked, evidence, Some(ident)).with(objections));
         };
         let failed = |e: LookupError| Unanswered { rule: Rule::LookupFailed, evidence: chain(&e) };
         let asked = [ident.nvra.clone()];
-        let known = lookup_all(koji.as_ref(), &asked).await.map_err(failed)?.pop().flatten();
+        let known = lookup_all(koji, &asked).await.map_err(failed)?.pop().flatten();
         let rpm_id = known.as_ref().map(|k| k.rpm_id);
-        let (rule, mut evidence) = match judge(&ident, known.as_ref()) {
-            Ok(by) => (Rule::KojiRpm, format!("rpm {} in Koji, by {}", rpm_id.unwrap_or_default(), by.describe())),
-            Err(refusal) => refusal,
-        };
-        if rule == Rule::KojiRpm && self.policy.asks_for_keys() {
-            let signatures = koji.signatures(&[rpm_id.unwrap_or_default()]).await.map_err(failed)?.pop().unwrap_or_default();
-            if let Err((rule, evidence)) = self.policy.judge_signature(&ident, &sighash, &signatures) {
-                return Ok(Decision { rpm_id, ..decided(rule, evidence, Some(ident)) });
+        let decision = match (judge(&ident, known.as_ref()), &known) {
+            (Err((rule, evidence)), _) => decided(rule, evidence, Some(ident)),
+            (Ok(by), known) => {
+                let mut evidence = format!("rpm {} in Koji, by {}", rpm_id.unwrap_or_default(), by.describe());
+                if self.rules.ask_for_keys()
+                    && let Some(key) = ident.sigkey()
+                {
+                    evidence.push_str(&format!(", signed by {key}"));
+                }
+                if let Some(known) = known {
+                    objections.extend(self.ask_the_hub(koji, &ident, &sighash, known).await.map_err(failed)?);
+                }
+                decided(Rule::KojiRpm, evidence, Some(ident)).with(objections)
             }
-            evidence.push_str(&format!(", signed by {}", ident.sigkey().unwrap_or_default()));
+        };
+        Ok(Decision { rpm_id, ..decision })
+    }
+
+    /// What stands against an RPM of Koji's by its signature and by the tags of its build.
+    async fn ask_the_hub(
+        &self,
+        koji: &dyn KojiRpms,
+        ident: &RpmIdent,
+        sighash: &str,
+        known: &KnownRpm,
+    ) -> Result<Vec<Objection>, LookupError> {
+        let mut found = Vec::new();
+        if self.rules.ask_for_keys() {
+            let signatures = koji.signatures(&[known.rpm_id]).await?.pop().unwrap_or_default();
+            found.extend(self.rules.judge_signature(&ident.nvra, ident.signing_key.as_deref(), sighash, &signatures));
         }
-        Ok(Decision { rule, evidence, ident: Some(ident), rpm_id })
+        if let Some(named) = self.rules.tags() {
+            let inheritance = self.inheritance.get_or_try_init(|| async {
+                let mut all = BTreeMap::new();
+                for tag in named {
+                    let inherited = koji.inherited_tags(&tag).await?;
+                    all.insert(tag, inherited);
+                }
+                Ok(all)
+            });
+            let inheritance = inheritance.await?;
+            let tags = koji.build_tags(&[known.build_id]).await?.pop().unwrap_or_default();
+            found.extend(self.rules.judge_tags(&ident.nvra, &tags, inheritance));
+        }
+        Ok(found)
+    }
+}
+
+impl Decision {
+    /// Adds what the site's rules say: the first that refuses decides, the others are told.
+    fn with(self, objections: Vec<Objection>) -> Self {
+        let mut decision = self;
+        if let Some(refusal) = objections.iter().find(|o| o.refuses) {
+            (decision.rule, decision.evidence) = (refusal.rule, refusal.evidence.clone());
+            decision.remedy = Some(refusal.remedy.clone());
+        }
+        for told in objections.iter().filter(|o| !o.refuses) {
+            decision.evidence.push_str(&format!("; the site warns: {}", told.evidence));
+        }
+        decision
     }
 }
 

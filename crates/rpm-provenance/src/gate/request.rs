@@ -213,6 +213,9 @@ impl Shared {
         let decision = &examined.decision;
         let mut verdict = named(asked.verdict(decision.rule, decision.evidence.clone()));
         verdict.rpm_id = decision.rpm_id;
+        if let Some(remedy) = &decision.remedy {
+            verdict.remedy = Some(remedy.clone());
+        }
         if let Some(ident) = decision.ident.clone() {
             verdict.sha256header = Some(ident.computed.sha256);
             verdict.sigmd5 = ident.sigmd5;

@@ -19,15 +19,16 @@ pub(super) fn check(policy: &Policy<'_>) -> Result<(), RuleProblem> {
     common(policy.content_tags)?;
     common(policy.parent_images)?;
     common(policy.registries)?;
+    common(policy.repositories)?;
     common(policy.labels)?;
     common(policy.packages)?;
     common(policy.same_versions)?;
     common(policy.size)?;
     for (at, rule) in policy.signing_keys.iter().enumerate() {
         let is_key =
-            |key: &String| key.is_empty() || ([8, 16, 40].contains(&key.len()) && key.bytes().all(|b| b.is_ascii_hexdigit()));
+            |key: &String| key.is_empty() || ([8, 16, 40, 64].contains(&key.len()) && key.bytes().all(|b| b.is_ascii_hexdigit()));
         if let Some(bad) = rule.allowed.iter().find(|key| !is_key(key)) {
-            return Err(problem(rule, at, &format!("holds `{bad}`; a key id has 8, 16 or 40 hex digits")));
+            return Err(problem(rule, at, &format!("holds `{bad}`; a key id has 8, 16, 40 or 64 hex digits")));
         }
         not_empty(rule, at, "allowed", &rule.allowed)?;
     }
@@ -35,6 +36,10 @@ pub(super) fn check(policy: &Policy<'_>) -> Result<(), RuleProblem> {
         not_empty(rule, at, "allowed", &rule.allowed)?;
     }
     for (at, rule) in policy.registries.iter().enumerate() {
+        not_empty(rule, at, "allowed", &rule.allowed)?;
+    }
+    for (at, rule) in policy.repositories.iter().enumerate() {
+        not_empty(rule, at, "components", &rule.components)?;
         not_empty(rule, at, "allowed", &rule.allowed)?;
     }
     for (at, rule) in policy.packages.iter().enumerate() {

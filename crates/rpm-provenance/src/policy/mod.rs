@@ -1,7 +1,8 @@
 //! The site's policy over a finished image: rules as data, each with a name, a decision, a reason and a remedy.
 //!
 //! Three uses of one judgement ([`Policy::judge`]): before an image is pushed, by `containerbuild verify` on any image, and
-//! by `containerbuild policy test` on recorded or described images. All that rules look at is in [`Provenance`], so a
+//! by `containerbuild policy test` on recorded or described images. Its rules about RPMs bind the gate too
+//! ([`ReleaseRules`]). All that rules look at is in [`Provenance`], so a
 //! recorded provenance.json is judged again exactly as the image was. Documented in docs/POLICY.md.
 
 mod check;
@@ -10,6 +11,8 @@ mod labels;
 mod outcome;
 mod packages;
 mod pattern;
+mod release;
+mod repositories;
 mod rule;
 
 use crate::files::{Decision, FilePolicy};
@@ -17,9 +20,13 @@ use crate::report::Provenance;
 
 pub use check::RuleProblem;
 pub use outcome::{Finding, RuleOutcome, Ruling};
+pub use packages::ArchPackages;
 pub use pattern::glob_matches;
+pub use release::{Objection, ReleaseRules};
+pub use repositories::Place;
 pub use rule::{
-    AppliesTo, ContentTags, ForbiddenPackages, LabelRule, ParentImages, Registries, SameVersions, SigningKeys, SizeLimit,
+    AppliesTo, ContentTags, ForbiddenPackages, LabelRule, ParentImages, Registries, Repositories, SameVersions, Scope,
+    SigningKeys, SizeLimit,
 };
 
 /// All rules of a site, as `[policy]` of its configuration holds them.
@@ -33,6 +40,8 @@ pub struct Policy<'a> {
     pub parent_images: &'a [ParentImages],
     /// `[[policy.registries]]`
     pub registries: &'a [Registries],
+    /// `[[policy.repositories]]`; the first whose `components` fit decides.
+    pub repositories: &'a [Repositories],
     /// `[[policy.labels]]`
     pub labels: &'a [LabelRule],
     /// `[[policy.packages]]`
@@ -58,6 +67,7 @@ impl Policy<'_> {
         outcomes.extend(self.signing_keys.iter().filter(|r| r.is_for(target)).map(|rule| packages::signing_keys(rule, image)));
         outcomes.extend(self.content_tags.iter().filter(|r| r.is_for(target)).map(|rule| packages::content_tags(rule, image)));
         outcomes.extend(self.packages.iter().filter(|r| r.is_for(target)).map(|rule| packages::forbidden(rule, image)));
+        outcomes.extend(repositories::repositories(self.repositories, image));
         outcomes.extend(self.labels.iter().filter(|r| r.is_for(target)).map(|rule| labels::labels(rule, image)));
         outcomes.extend(self.size.iter().filter(|r| r.is_for(target)).map(|rule| images::size(rule, image)));
         if let Some(files) = &image.files {
@@ -67,8 +77,7 @@ impl Policy<'_> {
     }
 
     /// Judges the images of one build against each other: RPMs have one version on all architectures.
-    pub fn judge_arches(&self, images: &[&Provenance]) -> Vec<RuleOutcome> {
-        let target = images.first().and_then(|image| image.target.as_deref());
+    pub fn judge_arches(&self, target: Option<&str>, images: &[ArchPackages<'_>]) -> Vec<RuleOutcome> {
         self.same_versions.iter().filter(|r| r.is_for(target)).map(|rule| packages::same_versions(rule, images)).collect()
     }
 
@@ -81,6 +90,11 @@ impl Policy<'_> {
         };
         let rules = self.registries.iter().filter(|r| r.is_for(target));
         rules.map(|rule| images::registries(rule, &image)).find(|outcome| outcome.ruling == Ruling::Refused)
+    }
+
+    /// What the rules say of a Koji package whose images are to go to a repository.
+    pub fn place(&self, target: Option<&str>, component: &str, repository: &str) -> Place {
+        repositories::place(self.repositories, target, component, repository)
     }
 
     /// What becomes of a parent image that is no complete build of this Koji.

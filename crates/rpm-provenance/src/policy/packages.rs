@@ -16,31 +16,82 @@ fn chosen<'a>(image: &'a Provenance, applies_to: AppliesTo, except: &'a [String]
     })
 }
 
-/// Every RPM is signed with an allowed key. What the rpmdb says of a signature is a claim, so Koji must have a copy of the
-/// RPM that is signed with that key.
-pub(super) fn signing_keys(rule: &SigningKeys, image: &Provenance) -> RuleOutcome {
-    let allowed = |key: &str| rule.allowed.iter().any(|a| same_key(a, key));
-    let findings = chosen(image, rule.applies_to, &rule.except).filter_map(|package| {
-        let evidence = match package.signing_key.as_deref() {
-            None if allowed("") => return None,
-            None => "it is not signed".to_owned(),
-            Some(key) if !allowed(key) => format!("it is signed with {key}, which is not an allowed key"),
-            Some(key) => match &package.koji_keys {
+impl SigningKeys {
+    /// What is wrong with a signature: `key` is the id that the RPM claims, `recorded` the keys Koji has signed copies of it
+    /// with, where they are known. What a rpmdb says of a signature is a claim, so Koji must have such a copy.
+    pub(super) fn seen(&self, key: Option<&str>, recorded: Option<&[String]>) -> Option<String> {
+        let allowed = |key: &str| self.allowed.iter().any(|a| same_key(a, key));
+        match key {
+            None if self.allowed.iter().any(String::is_empty) => None,
+            None => Some("it is not signed".to_owned()),
+            Some(key) if !allowed(key) => Some(format!("it is signed with {key}, which is not an allowed key")),
+            Some(key) => match recorded {
                 Some(known) if !known.iter().any(|k| same_key(k, key)) => {
-                    format!("it claims to be signed with {key}, but Koji has no copy of it signed with that key")
+                    Some(format!("it claims to be signed with {key}, but Koji has no copy of it signed with that key"))
                 }
-                _ => return None,
+                _ => None,
             },
-        };
-        Some(Finding { subject: package.nvra.clone(), evidence })
-    });
-    RuleOutcome::new(rule, findings.collect())
+        }
+    }
 }
 
-/// Key ids are compared by the digits both have: Koji keeps the last eight.
-fn same_key(a: &str, b: &str) -> bool {
-    let (a, b) = (a.to_ascii_lowercase(), b.to_ascii_lowercase());
-    if a.is_empty() || b.is_empty() { a == b } else { a.ends_with(&b) || b.ends_with(&a) }
+/// Key ids are the ends of fingerprints, and Koji keeps the last eight digits: compared by the digits both have.
+pub(super) fn same_key(a: &str, b: &str) -> bool {
+    let length = a.len().min(b.len());
+    let end = |key: &str| key.get(key.len() - length..).unwrap_or_default().to_ascii_lowercase();
+    length >= 8 && end(a) == end(b)
+}
+
+impl ContentTags {
+    /// What is wrong with where a build is: `now` and `before` are the tags it is in and was in (the latter count where it
+    /// `may_have_left`), `inheritance` what the plain names among the allowed tags inherit from.
+    pub(super) fn seen(
+        &self,
+        now: &[String],
+        before: &[String],
+        may_have_left: bool,
+        inheritance: &BTreeMap<String, Vec<String>>,
+    ) -> Option<String> {
+        let inherits = |pattern: &String, tag: &String| {
+            is_plain(pattern) && inheritance.get(pattern).is_some_and(|parents| parents.contains(tag))
+        };
+        let allowed = |tag: &String| self.allowed.iter().any(|pattern| glob_matches(pattern, tag) || inherits(pattern, tag));
+        if now.iter().any(allowed) || (may_have_left && before.iter().any(allowed)) {
+            return None;
+        }
+        let found = match (now, before) {
+            ([], []) => "its build is in no tag".to_owned(),
+            ([], before) => format!("its build is in no tag now; it was in {}", before.join(", ")),
+            (now, _) => format!("its build is in {}", now.join(", ")),
+        };
+        Some(format!("{found}, allowed are {}", self.allowed.join(", ")))
+    }
+}
+
+impl ForbiddenPackages {
+    /// The pattern that a package fits.
+    pub(super) fn seen(&self, name: &str, nvr: &str) -> Option<String> {
+        let pattern = self.forbidden.iter().find(|p| glob_matches(p, name) || glob_matches(p, nvr))?;
+        Some(format!("`{pattern}` is forbidden"))
+    }
+}
+
+/// Every RPM is signed with an allowed key, and rpm in the image was told to trust no other.
+pub(super) fn signing_keys(rule: &SigningKeys, image: &Provenance) -> RuleOutcome {
+    let foreign = image.new_public_keys.iter().filter(|key| {
+        // gpg-pubkey-ID-TIME
+        let id = key.strip_prefix("gpg-pubkey-").and_then(|rest| rest.split('-').next()).unwrap_or_default();
+        !rule.allowed.iter().any(|allowed| same_key(allowed, id))
+    });
+    let foreign = foreign.map(|key| Finding {
+        subject: key.clone(),
+        evidence: "rpm in the image would trust what is signed with it, and it is not an allowed key".to_owned(),
+    });
+    let findings = chosen(image, rule.applies_to, &rule.except).filter_map(|package| {
+        let evidence = rule.seen(package.signing_key.as_deref(), package.koji_keys.as_deref())?;
+        Some(Finding { subject: package.nvra.clone(), evidence })
+    });
+    RuleOutcome::new(rule, findings.chain(foreign).collect())
 }
 
 /// Every RPM's build is in an allowed tag. Inherited RPMs may have left it: they were let in when it was there.
@@ -52,17 +103,9 @@ pub(super) fn content_tags(rule: &ContentTags, image: &Provenance) -> RuleOutcom
             unknown += 1;
             continue;
         };
-        let mut now_and_then = tags.now.iter().chain(tags.before.iter().filter(|_| package.origin == Origin::Inherited));
-        if !now_and_then.any(|tag| rule.allowed.iter().any(|pattern| allows(image, pattern, tag))) {
-            let evidence = match (tags.now.as_slice(), tags.before.as_slice()) {
-                ([], []) => "its build is in no tag".to_owned(),
-                ([], before) => format!("its build is in no tag now; it was in {}", before.join(", ")),
-                (now, _) => format!("its build is in {}", now.join(", ")),
-            };
-            findings.push(Finding {
-                subject: package.nvra.clone(),
-                evidence: format!("{evidence}, allowed are {}", rule.allowed.join(", ")),
-            });
+        let may_have_left = package.origin == Origin::Inherited;
+        if let Some(evidence) = rule.seen(&tags.now, &tags.before, may_have_left, &image.tag_parents) {
+            findings.push(Finding { subject: package.nvra.clone(), evidence });
         }
     }
     if findings.is_empty() && unknown > 0 {
@@ -71,30 +114,41 @@ pub(super) fn content_tags(rule: &ContentTags, image: &Provenance) -> RuleOutcom
     RuleOutcome::new(rule, findings)
 }
 
-fn allows(image: &Provenance, pattern: &str, tag: &str) -> bool {
-    let inherited = |parents: &Vec<String>| parents.iter().any(|parent| parent == tag);
-    glob_matches(pattern, tag) || (is_plain(pattern) && image.tag_parents.get(pattern).is_some_and(inherited))
-}
-
 /// No forbidden package is in the image.
 pub(super) fn forbidden(rule: &ForbiddenPackages, image: &Provenance) -> RuleOutcome {
     let findings = chosen(image, rule.applies_to, &[]).filter_map(|package| {
-        let pattern = rule.forbidden.iter().find(|p| glob_matches(p, package.name()) || glob_matches(p, package.nvr()))?;
+        let seen = rule.seen(package.name(), package.nvr())?;
         let why = package.why.as_ref().map(|why| format!("; {}", why.sentence())).unwrap_or_default();
-        Some(Finding { subject: package.nvra.clone(), evidence: format!("`{pattern}` is forbidden{why}") })
+        Some(Finding { subject: package.nvra.clone(), evidence: format!("{seen}{why}") })
     });
     RuleOutcome::new(rule, findings.collect())
 }
 
+/// The RPMs of one image, as far as architectures are compared.
+#[derive(Debug, Clone)]
+pub struct ArchPackages<'a> {
+    /// The image's architecture.
+    pub arch: &'a str,
+    /// Names, each with epoch, version and release.
+    pub packages: Vec<(&'a str, String)>,
+}
+
+impl<'a> From<&'a Provenance> for ArchPackages<'a> {
+    fn from(image: &'a Provenance) -> Self {
+        ArchPackages { arch: &image.arch, packages: image.packages.iter().map(|p| (p.name(), p.evr())).collect() }
+    }
+}
+
 /// Packages of one name have one epoch, version and release wherever they are. A package that only some architectures
 /// have is none of this rule's business.
-pub(super) fn same_versions(rule: &SameVersions, images: &[&Provenance]) -> RuleOutcome {
-    let mut versions: BTreeMap<&str, BTreeMap<String, Vec<&str>>> = BTreeMap::new();
+pub(super) fn same_versions(rule: &SameVersions, images: &[ArchPackages<'_>]) -> RuleOutcome {
+    let mut versions: BTreeMap<&str, BTreeMap<&str, Vec<&str>>> = BTreeMap::new();
     for image in images {
-        for package in chosen(image, AppliesTo::All, &rule.except) {
-            let arches = versions.entry(package.name()).or_default().entry(package.evr()).or_default();
-            if !arches.contains(&image.arch.as_str()) {
-                arches.push(&image.arch);
+        let compared = |name: &str| !rule.except.iter().any(|pattern| glob_matches(pattern, name));
+        for (name, evr) in image.packages.iter().filter(|(name, _)| compared(name)) {
+            let arches = versions.entry(name).or_default().entry(evr).or_default();
+            if !arches.contains(&image.arch) {
+                arches.push(image.arch);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::pattern::glob_matches;
+use super::pattern::{glob_matches, is_plain};
 use crate::files::Decision;
 
 /// Which packages a rule looks at.
@@ -14,6 +14,17 @@ pub enum AppliesTo {
     All,
     /// Those that this build brought: not in the parent image.
     New,
+}
+
+/// From when on a rule about RPMs counts.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// Already while the image is built, in every stage: the gate does not hand such RPMs out.
+    #[default]
+    Build,
+    /// In the finished image alone: an earlier stage, or a RUN that cleans up, may use them.
+    Image,
 }
 
 /// What every kind of rule needs of its own name and text.
@@ -93,8 +104,10 @@ fn is_for(targets: &[String], target: Option<&str>) -> bool {
 rule! {
     /// Keys that RPMs must be signed with.
     SigningKeys as "signing_keys", else "install the signed copy: have the package signed, or offer a content source that holds it";
-    /// Key ids, 8 or 16 hex digits (Koji's `sigkey` is the short form). An empty string allows unsigned RPMs.
+    /// Key ids, 8 or 16 hex digits (Koji's `sigkey` is the short form), or fingerprints. An empty string allows unsigned RPMs.
     allowed: Vec<String>,
+    /// From when on it counts.
+    #[serde(default)] scope: Scope,
     /// Which packages are looked at.
     #[serde(default)] applies_to: AppliesTo,
     /// Packages that need no signature, as patterns of names.
@@ -106,6 +119,8 @@ rule! {
     ContentTags as "content_tags", else "use a version of the package that is in an allowed tag, or have its build tagged";
     /// Tags, as patterns. A name without `*` and `?` stands for the tags it inherits from as well.
     allowed: Vec<String>,
+    /// From when on it counts.
+    #[serde(default)] scope: Scope,
     /// Which packages are looked at.
     #[serde(default)] applies_to: AppliesTo,
     /// Packages that may come from anywhere in Koji, as patterns of names.
@@ -119,6 +134,7 @@ rule! {
     #[serde(default = "every_image")] images: Vec<String>,
 }
 
+/// Without a pattern a rule is for all.
 fn every_image() -> Vec<String> {
     vec!["*".to_owned()]
 }
@@ -127,6 +143,15 @@ rule! {
     /// Registries and repositories that images may be named from.
     Registries as "registries", else "name an image of an allowed registry in FROM and COPY --from";
     /// Patterns of `HOST[:PORT]` or `HOST[:PORT]/REPOSITORY`.
+    allowed: Vec<String>,
+}
+
+rule! {
+    /// Repositories that the images of a Koji package may go to. The first rule whose components fit decides.
+    Repositories as "repositories", else "name a repository of the component's own in the label `name`";
+    /// Koji packages it decides over, as patterns.
+    #[serde(default = "every_image")] components: Vec<String>,
+    /// Patterns of repositories. `{component}` stands for the Koji package, `{stem}` for it without `-container`.
     allowed: Vec<String>,
 }
 
@@ -144,6 +169,8 @@ rule! {
     ForbiddenPackages as "packages", else "remove the package, or find what requires it in the report";
     /// Patterns of `NAME` or `NAME-VERSION-RELEASE`.
     forbidden: Vec<String>,
+    /// From when on it counts.
+    #[serde(default)] scope: Scope,
     /// Which packages are looked at.
     #[serde(default)] applies_to: AppliesTo,
 }
@@ -162,6 +189,25 @@ rule! {
     #[serde(default)] max_mb: Option<u64>,
     /// More than the build before, in MB.
     #[serde(default)] max_growth_mb: Option<u64>,
+}
+
+impl SigningKeys {
+    /// Whether a package needs no signature.
+    pub(super) fn excepts(&self, name: &str) -> bool {
+        self.except.iter().any(|pattern| glob_matches(pattern, name))
+    }
+}
+
+impl ContentTags {
+    /// Whether a package may come from anywhere in Koji.
+    pub(super) fn excepts(&self, name: &str) -> bool {
+        self.except.iter().any(|pattern| glob_matches(pattern, name))
+    }
+
+    /// The tags that stand for what they inherit from as well.
+    pub fn plain_tags(&self) -> impl Iterator<Item = &String> {
+        self.allowed.iter().filter(|tag| is_plain(tag))
+    }
 }
 
 impl ParentImages {

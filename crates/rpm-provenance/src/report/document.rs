@@ -64,6 +64,9 @@ pub struct Provenance {
     pub packages: Vec<Package>,
     /// `gpg-pubkey` entries of the rpmdb.
     pub public_keys: Vec<String>,
+    /// Those that the base image does not have.
+    #[serde(default)]
+    pub new_public_keys: Vec<String>,
     /// RPMs of the parent image whose name is gone.
     pub removed: Vec<String>,
     /// What stands against the image.

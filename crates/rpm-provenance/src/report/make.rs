@@ -82,6 +82,7 @@ pub fn provenance(report: &Report<'_>) -> Provenance {
             .map(|(at, p)| package(p, report.why.get(at).cloned().flatten(), &sources))
             .collect(),
         public_keys: proof.public_keys.iter().map(|k| k.nvra.nvr.to_string()).collect(),
+        new_public_keys: proof.new_public_keys.iter().map(|key| key.nvr.to_string()).collect(),
         removed: proof.removed.iter().map(ToString::to_string).collect(),
         problems: proof.problems.clone(),
         requests: report.verdicts.iter().map(request).collect(),

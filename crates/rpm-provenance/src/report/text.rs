@@ -88,14 +88,6 @@ fn against(document: &Provenance) -> String {
     for problem in &document.problems {
         out.push_str(&format!("  {problem}\n"));
     }
-    let claimed = document
-        .packages
-        .iter()
-        .filter(|p| p.origin == Origin::Other && p.by == Some(super::document::By::Digest(crate::MatchedBy::Sigmd5)))
-        .count();
-    if claimed > 0 {
-        out.push_str(&format!("  {claimed} RPMs are matched by SIGMD5 alone, and did not come through the gate\n"));
-    }
     for (ruling, word) in [(Ruling::Refused, "REFUSED"), (Ruling::NotTold, "not told"), (Ruling::Warned, "warning")] {
         for outcome in document.ruled(ruling) {
             out.push_str(&format!("  {word}: {}\n", outcome.line()));

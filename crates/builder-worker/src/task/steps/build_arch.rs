@@ -7,9 +7,9 @@ use std::sync::Arc;
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, KojiTag};
 use image_build::{BuiltImage, CancelFlag, Progress, ProgressEvent};
 use image_layers::{FileDigestAlgorithm, MergedView, Store};
-use rpm_provenance::policy::{RuleOutcome, Ruling};
+use rpm_provenance::policy::{ReleaseRules, RuleOutcome, Ruling};
 use rpm_provenance::report::{Difference, FilesSection, ParentImage};
-use rpm_provenance::{ContentSource, Problem, Proof, ProvenPackage, Provenance, Report, Rule, files, report, rpmdb};
+use rpm_provenance::{ContentSource, Proof, Provenance, Report, files, report, rpmdb};
 
 use super::account_files::{Databases, account_files, new_layers};
 use super::{Fetched, Parents, archive_logs, today};
@@ -131,6 +131,13 @@ pub async fn build_arch(
     let koji_repos = content.iter().map(|source| source.base_url.as_str()).filter(|url| url.starts_with(&own));
     let lists = koji_repos.map(|url| format!("{}/rpmlist.jsonl", url.trim_end_matches('/'))).collect();
     let lookup = HubRpms::new(context.session.clone()).with_lists(lists).with_digests(digests);
+    let lookup = match koji_files(context) {
+        Ok(files) => lookup.with_files(files),
+        Err(error) => {
+            context.log.step(&format!("no look at Koji's own files: {}", chain(&error)));
+            lookup
+        }
+    };
     let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(lookup);
     let images = PinnedImages(parents.clone());
     let work_dir = context.work_dir.join(arch.as_str());
@@ -160,13 +167,12 @@ pub async fn build_arch(
     let reach = Reach::Gate {
         sources: content.to_vec(),
         lookup: Some(Arc::clone(&lookup)),
-        policy: settings.policy.rpms.clone(),
+        rules: ReleaseRules::of(&settings.policy.rules(), Some(&about.target)),
         cache_dir: settings.gate_cache_dir(),
         cache_limit: settings.gate.cache_limit(),
     };
     let result = gated_build::build(&request, reach).await?;
-    let (mut proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
-    proof.problems.extend(claimed(&proof));
+    let (proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
     let mut document = describe(arch, read, about, &result, &proof, databases.as_ref());
     // Whose files they are means something only once the packages are proven.
     if let Some(databases) = databases.filter(|_| proof.problems.is_empty()) {
@@ -225,11 +231,15 @@ fn describe(
     })
 }
 
-/// What changed since the newest build in the destination tag. Not knowing it stops no build.
-async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Provenance) -> Option<Difference> {
+fn koji_files(context: &TaskContext<'_>) -> Result<KojiFiles, provenance::ArchivedError> {
     let hub = &context.settings.hub;
     let ca = hub.ca.as_ref().and_then(|path| std::fs::read(path).ok());
-    let files = match KojiFiles::new(&hub.topurl, ca.as_deref()) {
+    KojiFiles::new(&hub.topurl, ca.as_deref())
+}
+
+/// What changed since the newest build in the destination tag. Not knowing it stops no build.
+async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Provenance) -> Option<Difference> {
+    let files = match koji_files(context) {
         Ok(files) => files,
         Err(error) => {
             context.log.step(&format!("no comparison with the build before: {}", chain(&error)));
@@ -241,19 +251,6 @@ async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Prov
         context.log.step(&format!("no comparison with the build before: {why}"));
     }
     found
-}
-
-/// An RPM that came neither from the gate nor from the parent, and that only its SIGMD5 speaks for. A rpmdb merely claims
-/// that digest; hubs before Koji 1.36 record no other, and Koji's own file, which was asked for then, is gone or was built
-/// before rpm 4.14. Inherited RPMs were proven with their parent.
-fn claimed(proof: &Proof) -> Vec<Problem> {
-    let problem = |p: &ProvenPackage| Problem {
-        subject: p.ident.nevra(),
-        rule: Rule::NoDigest,
-        evidence: "came from neither the gate nor the parent image, and nothing but the image itself says what it is".into(),
-        remedy: "install it with dnf from the offered repositories".into(),
-    };
-    proof.claimed_only().map(problem).collect()
 }
 
 async fn prove(

@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use build_model::{BoxedDiagnose, BuildContainerParams, BuildId};
+use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose};
 use content_generator::{
     ArchOutput, ContentGenerator, ImageIndex, ImageInfo, ImportInput, LogFile, OsbsBuild, ParentBuild, ParentImage,
 };
+use koji_session::HubError;
 
 use super::import_files::output_file;
 use super::{Published, now, still_ours};
@@ -37,6 +38,44 @@ pub struct ImportRequest<'a> {
     pub reserved: &'a Reserved,
     /// Where this task's own files go, below the hub's work directory.
     pub upload_dir: &'a str,
+}
+
+/// A plugin of the hub refused the import: ours (`koji-plugin/hub/containerbuild.py`), or one of the site's.
+#[derive(Debug, thiserror::Error)]
+#[error("the hub refused the import: {text}")]
+pub struct ImportRefused {
+    text: String,
+    plugin: String,
+}
+
+impl ImportRefused {
+    /// Tells a plugin's refusal from other faults.
+    fn of(error: HubError) -> BoxedDiagnose {
+        let HubError::Fault(fault) = &error else { return error.into() };
+        let Some(refusal) = fault.callback_refusal() else { return error.into() };
+        tracing::warn!(%fault, "the hub refused the import");
+        let text = match refusal.exception {
+            "koji.ParameterError" => refusal.text.to_owned(),
+            // No refusal but a failure: its class is part of what happened.
+            exception => format!("its {} callback failed with {exception}: {}", refusal.callback, refusal.text),
+        };
+        ImportRefused { text, plugin: refusal.plugin.to_owned() }.into()
+    }
+}
+
+impl Diagnose for ImportRefused {
+    fn blame(&self) -> Blame {
+        Blame::Hub
+    }
+    fn kind(&self) -> &'static str {
+        "import-refused"
+    }
+    fn hint(&self) -> Option<String> {
+        Some(format!(
+            "the hub's plugin {} says so; its configuration and the hub's log tell its administrators more",
+            self.plugin
+        ))
+    }
 }
 
 /// A directory below the hub's work directory that no other run of this task has used: the reservation's token is new, or
@@ -102,7 +141,7 @@ async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>) -> 
             Ok(Some(build)) if build.state == koji_session::BuildState::Complete && build.task_id == Some(context.task) => {
                 Ok(build.id)
             }
-            _ => Err(error.into()),
+            _ => Err(ImportRefused::of(error)),
         },
     }
 }
