@@ -1,5 +1,5 @@
 //! Whose repository is it? A build moves tags of the repository that its label `name` names, so the repository must belong
-//! to the Koji package that is built (docs/adr/0015-repository-of-a-component.md): what stands in it already was built of
+//! to the Koji package that is built (docs/adr/0016-repository-of-a-component.md): what stands in it already was built of
 //! the same component, or the site gives it to this one (`[[policy.repositories]]`). Asked before anything is built, and
 //! again before the tags are moved.
 
