@@ -5,6 +5,7 @@ mod archive;
 mod digest;
 mod error;
 mod file;
+mod filling;
 mod place;
 mod selection;
 mod source;

@@ -7,11 +7,13 @@ use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::archive;
+use super::filling::Filler;
 use super::source::FoundSource;
 use super::tree::{From, Rewrite, To, TreeCopier};
 use super::{CopyError, Selection};
@@ -70,27 +72,11 @@ pub(crate) struct CopyJob<'a> {
 /// # Errors
 /// At the first file that cannot be copied; what was copied before stays in the image's tree, which is then thrown away.
 pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
-    let mut copier = TreeCopier {
-        rewrite: job.rewrite,
-        selection: job.selection.clone(),
-        cancel: job.cancel,
-        note: job.note,
-        image: job.image.host_path(),
-        links: HashMap::new(),
-        buffer: Vec::new(),
-    };
-    for item in job.items {
-        match item {
-            Item::Text { name, content } => job.text(name, content)?,
-            Item::Found(source) => job.found(&mut copier, job.root, source, job.selection, job.unpack)?,
-            Item::Fetched(fetched) => {
-                // Docker unpacks what it fetched only when it is asked to.
-                let unpack = if job.unpack == Unpack::Detect { Unpack::Never } else { job.unpack };
-                job.found(&mut copier, &fetched.root, &fetched.found, job.fetched_selection, unpack)?;
-            }
-        }
-    }
-    Ok(())
+    thread::scope(|scope| {
+        let filler = Filler::start(scope, job.rewrite);
+        let walked = job.walk(&filler);
+        walked.and(filler.finish())
+    })
 }
 
 /// An open directory of the image and an entry in it that is to be written.
@@ -101,6 +87,31 @@ struct Target {
 }
 
 impl CopyJob<'_> {
+    /// Makes everything but the contents of files, which `filler` adds.
+    fn walk(&self, filler: &Filler) -> Result<(), CopyError> {
+        let mut copier = TreeCopier {
+            rewrite: self.rewrite,
+            selection: self.selection.clone(),
+            cancel: self.cancel,
+            note: self.note,
+            image: self.image.host_path(),
+            links: HashMap::new(),
+            filler,
+        };
+        for item in self.items {
+            match item {
+                Item::Text { name, content } => self.text(name, content)?,
+                Item::Found(source) => self.found(&mut copier, self.root, source, self.selection, self.unpack)?,
+                Item::Fetched(fetched) => {
+                    // Docker unpacks what it fetched only when it is asked to.
+                    let unpack = if self.unpack == Unpack::Detect { Unpack::Never } else { self.unpack };
+                    self.found(&mut copier, &fetched.root, &fetched.found, self.fetched_selection, unpack)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Owner of directories nobody asked for by name.
     fn parent_owner(&self) -> (u32, u32) {
         self.rewrite.owner.unwrap_or((0, 0))

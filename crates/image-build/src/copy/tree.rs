@@ -10,7 +10,8 @@ use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 
-use super::file::{copy_content, is_portable_xattr};
+use super::file::is_portable_xattr;
+use super::filling::{Filler, Filling};
 use super::source::list_open;
 use super::{CopyError, Selection};
 use crate::cancel::CancelFlag;
@@ -67,8 +68,8 @@ pub(super) struct TreeCopier<'a> {
     pub(super) image: &'a Path,
     /// First copies of files with several names, by device and inode of the source.
     pub(super) links: HashMap<(u64, u64), PathBuf>,
-    /// For the contents of small files.
-    pub(super) buffer: Vec<u8>,
+    /// Gives the files their contents.
+    pub(super) filler: &'a Filler,
 }
 
 impl TreeCopier<'_> {
@@ -114,7 +115,7 @@ impl TreeCopier<'_> {
             let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
             return rustix::fs::fchmod(&dest, mode).map_err(|e| CopyError::write(to.path)(e.into()));
         }
-        self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
+        set_attributes(self.rewrite, (source.as_fd(), from.path), (dest.as_fd(), to.path))
     }
 
     /// Copies what is in the directory `source` into the directory `dest`.
@@ -165,9 +166,8 @@ impl TreeCopier<'_> {
             }
             created => created,
         };
-        let (mut source, mut dest) = (File::from(source), File::from(dest.map_err(|e| write()(e.into()))?));
-        copy_content(&mut source, &mut dest, &mut self.buffer).map_err(write())?;
-        self.attributes(source.as_fd(), from.path, dest.as_fd(), to.path)
+        let (source, dest) = (File::from(source), File::from(dest.map_err(|e| write()(e.into()))?));
+        self.filler.fill(Filling { source, dest, paths: (from.path.to_owned(), to.path.to_owned()) })
     }
 
     fn symlink(&self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
@@ -207,29 +207,33 @@ impl TreeCopier<'_> {
             Some(_) => rustix::fs::unlinkat(to.dir, to.name, AtFlags::empty()).map_err(|e| CopyError::write(to.path)(e.into())),
         }
     }
+}
 
-    /// Owner first, because that clears capabilities and setuid bits; time last.
-    fn attributes(&self, from: BorrowedFd<'_>, from_path: &Path, to: BorrowedFd<'_>, to_path: &Path) -> Result<(), CopyError> {
-        let stat = rustix::fs::fstat(from).map_err(|e| CopyError::read(from_path)(e.into()))?;
-        let set = || -> std::io::Result<()> {
-            let (uid, gid) = self.rewrite.owner(&stat);
-            // Most are made as they should be, and to ask is a tenth of the price of setting.
-            let made = rustix::fs::fstat(to)?;
-            let owner_differs = (Some(made.st_uid), Some(made.st_gid)) != (uid.map(Uid::as_raw), gid.map(Gid::as_raw));
-            if owner_differs {
-                rustix::fs::fchown(to, uid, gid)?;
-            }
-            // Before the mode: setting an access list changes it.
-            let has_attributes = copy_xattrs(from, to, is_portable_xattr)?;
-            let mode = self.rewrite.mode(&stat);
-            if owner_differs || has_attributes || made.st_mode & 0o7777 != mode.as_raw_mode() {
-                rustix::fs::fchmod(to, mode)?;
-            }
-            rustix::fs::futimens(to, &modification_time(stat.st_mtime, stat.st_mtime_nsec as i64))?;
-            Ok(())
-        };
-        set().map_err(CopyError::write(to_path))
-    }
+/// Gives a copy owner, mode, attributes and time. Owner first, because that clears capabilities and setuid bits; time last.
+pub(super) fn set_attributes(
+    rewrite: &Rewrite,
+    (from, from_path): (BorrowedFd<'_>, &Path),
+    (to, to_path): (BorrowedFd<'_>, &Path),
+) -> Result<(), CopyError> {
+    let stat = rustix::fs::fstat(from).map_err(|e| CopyError::read(from_path)(e.into()))?;
+    let set = || -> std::io::Result<()> {
+        let (uid, gid) = rewrite.owner(&stat);
+        // Most are made as they should be, and to ask is a tenth of the price of setting.
+        let made = rustix::fs::fstat(to)?;
+        let owner_differs = (Some(made.st_uid), Some(made.st_gid)) != (uid.map(Uid::as_raw), gid.map(Gid::as_raw));
+        if owner_differs {
+            rustix::fs::fchown(to, uid, gid)?;
+        }
+        // Before the mode: setting an access list changes it.
+        let has_attributes = copy_xattrs(from, to, is_portable_xattr)?;
+        let mode = rewrite.mode(&stat);
+        if owner_differs || has_attributes || made.st_mode & 0o7777 != mode.as_raw_mode() {
+            rustix::fs::fchmod(to, mode)?;
+        }
+        rustix::fs::futimens(to, &modification_time(stat.st_mtime, stat.st_mtime_nsec as i64))?;
+        Ok(())
+    };
+    set().map_err(CopyError::write(to_path))
 }
 
 /// See [`TreeCopier::takes_part`]; also used for digests, which must see the same files.

@@ -1,0 +1,126 @@
+//! Threads that fill the files of one COPY while the tree is walked on: most of the time a small file takes is the kernel's,
+//! and it has several processors. Used by [`super::place`] and [`super::tree`].
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, Scope};
+
+use super::CopyError;
+use super::file::copy_content;
+use super::tree::{Rewrite, set_attributes};
+
+/// More do not make one disk faster.
+const THREADS_MAX: usize = 4;
+/// Open files that wait; far below any limit.
+const QUEUE: usize = 64;
+
+/// A file that was made and is to be filled.
+pub(super) struct Filling {
+    pub(super) source: File,
+    pub(super) dest: File,
+    /// Below the source root and in the image, for messages.
+    pub(super) paths: (PathBuf, PathBuf),
+}
+
+/// The threads.
+pub(super) struct Filler {
+    jobs: SyncSender<Filling>,
+    failure: Arc<Mutex<Option<CopyError>>>,
+    /// Closes when the last thread has ended.
+    ended: Receiver<()>,
+}
+
+impl Filler {
+    /// Starts them; each ends when the filler is finished or dropped.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, rewrite: &'scope Rewrite) -> Self {
+        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
+        let (jobs, receiver) = sync_channel(QUEUE);
+        let receiver = Arc::new(Mutex::new(receiver));
+        let (alive, ended) = sync_channel(0);
+        let failure = Arc::<Mutex<Option<CopyError>>>::default();
+        for _ in 0..threads {
+            let (receiver, failure, alive) = (Arc::clone(&receiver), Arc::clone(&failure), alive.clone());
+            scope.spawn(move || {
+                let _alive: SyncSender<()> = alive;
+                fill_all(&receiver, &failure, rewrite);
+            });
+        }
+        Self { jobs, failure, ended }
+    }
+
+    /// Has a file filled. Gives the error of an earlier one.
+    pub(super) fn fill(&self, filling: Filling) -> Result<(), CopyError> {
+        self.failed()?;
+        // The threads end only after this sender.
+        let _ = self.jobs.send(filling);
+        Ok(())
+    }
+
+    /// Waits until everything is filled.
+    pub(super) fn finish(self) -> Result<(), CopyError> {
+        drop(self.jobs);
+        // Only ever an error: that all senders are gone.
+        let _ = self.ended.recv();
+        take(&self.failure)
+    }
+
+    fn failed(&self) -> Result<(), CopyError> {
+        take(&self.failure)
+    }
+}
+
+fn take(failure: &Mutex<Option<CopyError>>) -> Result<(), CopyError> {
+    failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+}
+
+fn fill_all(jobs: &Mutex<Receiver<Filling>>, failure: &Mutex<Option<CopyError>>, rewrite: &Rewrite) {
+    let mut buffer = Vec::new();
+    loop {
+        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = job else { return };
+        if let Err(error) = fill(job, rewrite, &mut buffer) {
+            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+        }
+    }
+}
+
+fn fill(job: Filling, rewrite: &Rewrite, buffer: &mut Vec<u8>) -> Result<(), CopyError> {
+    let Filling { mut source, mut dest, paths: (from, to) } = job;
+    copy_content(&mut source, &mut dest, buffer).map_err(CopyError::write(&to))?;
+    set_attributes(rewrite, (source.as_fd(), &from), (dest.as_fd(), &to))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_filled_fails_the_copy() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let rewrite = Rewrite { owner: None, mode: None, devices: false };
+        let filling = |number: usize| {
+            let (from, to) = (dir.path().join(format!("from-{number}")), dir.path().join(format!("to-{number}")));
+            std::fs::write(&from, "content").expect("written");
+            // Every hundredth cannot be written to.
+            let dest = File::create(&to).expect("created");
+            let dest = if number % 100 == 50 { File::open(&to).expect("opened") } else { dest };
+            Filling { source: File::open(&from).expect("opened"), dest, paths: (from, to) }
+        };
+        let copy = |numbers: std::ops::Range<usize>| {
+            thread::scope(|scope| {
+                let filler = Filler::start(scope, &rewrite);
+                let walked = numbers.into_iter().try_for_each(|number| filler.fill(filling(number)));
+                walked.and(filler.finish())
+            })
+        };
+        copy(0..50).expect("all are filled");
+        assert_eq!(std::fs::read(dir.path().join("to-49")).expect("there"), b"content");
+        for numbers in [40..51, 50..51, 50..250] {
+            let error = copy(numbers).expect_err("one cannot be filled");
+            assert!(error.to_string().contains("50"), "{error}");
+        }
+    }
+}
