@@ -126,7 +126,7 @@ def elsewhere(lossy):
     processes.stop(scene, service)
 
 
-@pytest.mark.parametrize("method", ["host.subtask", "host.taskSetWait", "host.taskWait", "host.taskWaitResults"])
+@pytest.mark.parametrize("method", ["host.subtask", "host.taskSetWait", "host.taskWaitResults"])
 def test_8_2_lost_answers_of_a_coordinator_make_no_second_subtask(lossy, elsewhere, submit, method):
     scene, proxy, channel = lossy
     admin = hub_session.login(scene)
