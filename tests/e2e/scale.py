@@ -9,6 +9,7 @@ import argparse
 import collections
 import contextlib
 import os
+import shutil
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -52,7 +53,8 @@ class Outcome:
         for method, number in self.calls.most_common():
             lines.append(f"{method:<24} {number:7} {number / per_task:8.1f} a task")
         hourly = 3600 / self.idle_seconds / max(1, len(self.hosts)) if self.idle_seconds else 0
-        lines.append(f"idle, an hour and worker: {sum(self.idle_calls.values()) * hourly:.0f} calls")
+        idle = sum(number for method, number in self.idle_calls.items() if method != "multiCall")
+        lines.append(f"idle, an hour and worker: {idle * hourly:.0f} calls")
         return "\n".join(lines)
 
 
@@ -125,6 +127,10 @@ def main():
     parser.add_argument("--base-port", type=int, default=28500)
     options = parser.parse_args()
     source = Path(os.environ["KOJI_SRC"]).resolve() if os.environ.get("KOJI_SRC") else None
+    options.state.parent.mkdir(parents=True, exist_ok=True)
+    free, needed = shutil.disk_usage(options.state.parent).free >> 30, 2 + options.workers // 2 + options.tasks // 12
+    if free < needed:
+        parser.error(f"{options.state.parent} has {free} GiB left; the images of {options.tasks} builds take {needed}")
     try:
         where = up(scene.Scene(options.state, options.base_port, source))
         found = play(where, options.workers, options.tasks)

@@ -255,7 +255,14 @@ impl Coordinator<'_, '_> {
         };
         let build = steps::import_build(context, &request).await?;
         steps::tag_build(context, &pinned.dest_tag, build).await?;
-        repositories.extend(steps::move_floating_tags(context, registry, pinned, &published).await?);
+        let floating = steps::FloatingTags {
+            registry: &context.settings.registry.push,
+            repository: &pinned.repository,
+            digest: &published.digest,
+            tags: &pinned.tags.floating,
+        };
+        let (tag, package) = (&pinned.dest_tag, &pinned.nvr.name);
+        repositories.extend(steps::move_floating_tags(context, registry, tag, package, build, &floating).await?);
         Ok(BuildContainerResult { user_warnings, ..BuildContainerResult::imported(repositories, build) })
     }
 

@@ -5,7 +5,7 @@ use build_model::{Blame, BoxedDiagnose, BuildContainerResult, Diagnose, Digest, 
 use koji_session::Build;
 use registry::{ImageReference, Registry};
 
-use super::tag_build;
+use super::{FloatingTags, move_floating_tags, tag_build};
 use crate::task::run::TaskContext;
 
 /// The build does not say where its image is.
@@ -45,10 +45,9 @@ pub async fn finish_imported(
     let no_spec = || NoPullSpec(build.nvr.to_string());
     let reference = pinned.ok_or_else(no_spec)?;
     let digest: Digest = reference.digest.clone().ok_or_else(no_spec)?;
-    for tag in strings("floating_tags") {
-        let tag = ImageTag::new(tag)?;
-        registry.put_tag(&reference.registry, &reference.repository, &digest, &tag).await?;
-        repositories.push(format!("{}/{}:{tag}", reference.registry, reference.repository));
-    }
+    let tags = strings("floating_tags").into_iter().map(ImageTag::new).collect::<Result<Vec<_>, _>>()?;
+    let floating =
+        FloatingTags { registry: &reference.registry, repository: &reference.repository, digest: &digest, tags: &tags };
+    repositories.extend(move_floating_tags(context, registry, tag, &build.nvr.name, build.id, &floating).await?);
     Ok(BuildContainerResult::imported(repositories, build.id))
 }

@@ -1,6 +1,5 @@
 //! The images of all architectures under one name: an index (Docker: manifest list) over them, pushed by digest, then
-//! under the unique and the primary tag. Floating tags move last, after the import and the Koji tag
-//! ([`move_floating_tags`]): whoever pulls `latest` gets an image that is in Koji.
+//! under the unique and the primary tag. Floating tags move last (`floating_tags.rs`).
 
 use build_model::{BoxedDiagnose, Digest};
 use registry::{IndexMember, Registry};
@@ -55,26 +54,4 @@ pub async fn publish_index(
         context.log.step(&format!("pushed {spec}"));
     }
     Ok(Published { digest: pushed.digest, media_type: pushed.media_type, pull_specs: pushed.pull_specs })
-}
-
-/// Moves the floating tags to what was published and returns their pull specifications.
-///
-/// # Errors
-/// The registry's; tags before the failing one have moved.
-pub async fn move_floating_tags(
-    context: &TaskContext<'_>,
-    registry: &Registry,
-    pinned: &PinnedBuild,
-    published: &Published,
-) -> Result<Vec<String>, BoxedDiagnose> {
-    let host = &context.settings.registry.push;
-    let mut specs = Vec::new();
-    for tag in &pinned.tags.floating {
-        registry.put_tag(host, &pinned.repository, &published.digest, tag).await?;
-        specs.push(format!("{host}/{}:{tag}", pinned.repository));
-    }
-    if !specs.is_empty() {
-        context.log.step(&format!("moved {}", specs.join(", ")));
-    }
-    Ok(specs)
 }
