@@ -1,15 +1,16 @@
 //! `containerbuild lint FILE|DIR…`: what is wrong with Dockerfiles, without building (docs/LINT.md). The rules are dockerfile's;
 //! this reads the files, prints the reports and gives the exit code.
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use build_model::BoxedDiagnose;
-use dockerfile::{IgnoreRules, LintOptions, LintReport, lint, lint_markdown, lint_rules};
+use build_model::{Arch, BoxedDiagnose};
+use dockerfile::{IgnoreRules, LintOptions, LintReport, Platform, lint, lint_markdown, lint_rules};
 use serde_json::json;
 
-use crate::build_context::ContextError;
+use crate::build_context::{ContextError, platform};
 
 /// Arguments of `containerbuild lint`.
 #[derive(clap::Args)]
@@ -20,6 +21,9 @@ pub struct Args {
     /// Look only at whether the file is a valid Dockerfile.
     #[arg(long)]
     no_rules: bool,
+    /// What a base image is for, which its name does not tell; may be repeated.
+    #[arg(long, value_name = "IMAGE=OS/ARCH", value_parser = base_platform)]
+    base_platform: Vec<(String, Platform)>,
     /// Print the reports as JSON.
     #[arg(long)]
     json: bool,
@@ -48,7 +52,7 @@ pub fn main(args: &Args) -> ExitCode {
     let mut worst = 0;
     let mut reports = Vec::new();
     for path in &args.paths {
-        match lint_path(path, args.no_rules) {
+        match lint_path(path, args) {
             Ok(report) => {
                 worst = worst.max(exit_code(&report));
                 if args.json {
@@ -104,13 +108,23 @@ fn list() -> String {
     out
 }
 
-fn lint_path(path: &Path, no_rules: bool) -> Result<LintReport, BoxedDiagnose> {
+fn lint_path(path: &Path, args: &Args) -> Result<LintReport, BoxedDiagnose> {
     let file = if path.is_dir() { dist_git::find_dockerfile(path)? } else { path.to_owned() };
     let text =
         read(&file)?.ok_or_else(|| ContextError::Read { path: file.clone(), source: std::io::ErrorKind::NotFound.into() })?;
-    let ignore = if no_rules { None } else { ignore_text(&file)? };
-    let options = LintOptions { rules: !no_rules, ignore, ..LintOptions::default() };
+    let ignore = if args.no_rules { None } else { ignore_text(&file)? };
+    let base_platforms: BTreeMap<_, _> = args.base_platform.iter().cloned().collect();
+    let options = LintOptions { rules: !args.no_rules, ignore, base_platforms, ..LintOptions::default() };
+    // Only where images are known does it matter what is built for.
+    let options =
+        if options.base_platforms.is_empty() { options } else { LintOptions { platform: platform(&Arch::host()), ..options } };
     Ok(lint(&text, &file.to_string_lossy(), &options))
+}
+
+/// `IMAGE=OS/ARCH`; an image's name may hold an equals sign as little as a platform does.
+fn base_platform(text: &str) -> Result<(String, Platform), String> {
+    let (image, platform) = text.split_once('=').ok_or_else(|| format!("`{text}` is not IMAGE=OS/ARCH"))?;
+    Ok((image.to_owned(), platform.parse().map_err(|error: dockerfile::PlatformError| error.to_string())?))
 }
 
 /// The ignore file that belongs to a Dockerfile: `NAME.dockerignore`, else `.dockerignore` in the same directory.
@@ -153,7 +167,8 @@ mod tests {
         for (name, text) in files {
             std::fs::write(dir.path().join(name), text).expect("written");
         }
-        lint_path(dir.path(), no_rules).map_or(NOT_VALID, |report| exit_code(&report))
+        let args = Args { paths: Vec::new(), no_rules, base_platform: Vec::new(), json: false, list: false, markdown: false };
+        lint_path(dir.path(), &args).map_or(NOT_VALID, |report| exit_code(&report))
     }
 
     #[test]

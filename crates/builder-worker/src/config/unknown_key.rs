@@ -72,7 +72,6 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
     struct Site {
         #[serde(default)]
         labels: Vec<Labels>,
@@ -80,10 +79,16 @@ mod tests {
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
-    #[allow(dead_code)]
     struct Labels {
         name: String,
         decision: Option<rpm_provenance::files::Decision>,
+    }
+
+    #[test]
+    fn what_is_right_is_read() {
+        let site: Site = toml::from_str("[[labels]]\nname = \"a\"\ndecision = \"warn\"\n").expect("right");
+        let [label] = site.labels.as_slice() else { panic!("{site:?}") };
+        assert_eq!((label.name.as_str(), label.decision), ("a", Some(rpm_provenance::files::Decision::Warn)));
     }
 
     fn message(text: &str) -> String {

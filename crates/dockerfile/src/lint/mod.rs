@@ -34,12 +34,18 @@ pub struct LintOptions {
     pub ignore: Option<String>,
     /// The environment of base images, by the reference the Dockerfile uses. An image that is not here may set anything.
     pub base_env: BTreeMap<String, BTreeMap<String, String>>,
+    /// What base images are for, by the reference the Dockerfile uses. Nothing is said of an image that is not here.
+    pub base_platforms: BTreeMap<String, Platform>,
+    /// What is built for, where no `--platform` says otherwise.
+    pub platform: Platform,
 }
 
 impl Default for LintOptions {
-    /// All rules, no ignore file, nothing known of base images.
+    /// All rules, no ignore file, nothing known of base images, built for linux/amd64: rules must say the same everywhere,
+    /// so this is not the architecture of the machine.
     fn default() -> Self {
-        LintOptions { rules: true, ignore: None, base_env: BTreeMap::new() }
+        let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+        LintOptions { rules: true, ignore: None, base_env: BTreeMap::new(), base_platforms: BTreeMap::new(), platform }
     }
 }
 

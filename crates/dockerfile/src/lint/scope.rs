@@ -6,23 +6,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use super::checked::Checked;
-use crate::{CopySource, Instruction, InstructionKind, KeyValue, Stage, expand, expand_heredoc};
+use crate::plan::global_scope;
+use crate::{CopySource, Instruction, InstructionKind, KeyValue, Platform, Stage, expand, expand_heredoc};
 
-/// ARGs that every build has (reference, "Automatic platform ARGs in the global scope").
-pub(super) const PLATFORM_ARGS: [(&str, &str); 9] = [
-    ("TARGETPLATFORM", "linux/amd64"),
-    ("TARGETOS", "linux"),
-    ("TARGETARCH", "amd64"),
-    ("TARGETVARIANT", ""),
-    ("BUILDPLATFORM", "linux/amd64"),
-    ("BUILDOS", "linux"),
-    ("BUILDARCH", "amd64"),
-    ("BUILDVARIANT", ""),
-    ("TARGETSTAGE", "default"),
-];
-
-/// ARGs that need no declaration.
-const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+/// ARGs that every build has, with their values in a build of the last stage for the usual platform: rules must say the
+/// same everywhere.
+pub(super) fn platform_args() -> BTreeMap<String, String> {
+    let platform = Platform { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None };
+    global_scope::platform_args(&platform, None)
+}
 
 /// A value longer than this is not followed: it could only double from here on.
 const MAX_VALUE: usize = 4096;
@@ -42,8 +34,8 @@ impl Scope {
     /// Global ARGs with their defaults, and the platform's.
     pub fn global(checked: &Checked) -> Scope {
         let mut scope = Scope { complete: true, ..Scope::default() };
-        for (name, value) in PLATFORM_ARGS {
-            scope.set(name, Some(value.to_owned()));
+        for (name, value) in platform_args() {
+            scope.set(&name, Some(value));
         }
         for arg in &checked.file.global_args {
             let value = arg.default.as_ref().and_then(|word| scope.expand(word, checked.file.escape));
@@ -67,7 +59,7 @@ impl Scope {
 
     /// Whether the file defines a name, or every build does.
     pub fn defines(&self, name: &str) -> bool {
-        self.layers().any(|layer| layer.values.contains_key(name)) || PROXIES.iter().any(|p| p.eq_ignore_ascii_case(name))
+        self.layers().any(|layer| layer.values.contains_key(name)) || global_scope::is_proxy(name)
     }
 
     /// A variable: not defined, defined with an unknown value, or known.

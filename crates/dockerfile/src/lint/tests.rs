@@ -21,7 +21,10 @@ fn found(lines: &str) -> Vec<(&'static str, u32)> {
 fn every_rule_finds_its_bad_example_and_nothing_else_and_leaves_the_good_one_alone() {
     for rule in rules() {
         let ignore = Some(rule.ignore.to_owned()).filter(|text| !text.is_empty());
-        let options = LintOptions { ignore, ..LintOptions::default() };
+        // What the examples' images are for, where that is no matter of their names.
+        let arm: Platform = "linux/arm64".parse().expect("a platform");
+        let base_platforms = BTreeMap::from([("registry.example.com/f40/base:40-arm64".to_owned(), arm)]);
+        let options = LintOptions { ignore, base_platforms, ..LintOptions::default() };
         let bad = lint(rule.bad.as_bytes(), "Dockerfile", &options);
         let names: Vec<&str> = bad.findings.iter().map(|f| f.rule).collect();
         assert_eq!(names, [rule.name], "bad example\n{}\n{}", rule.bad, bad.show());
@@ -31,6 +34,29 @@ fn every_rule_finds_its_bad_example_and_nothing_else_and_leaves_the_good_one_alo
             assert!(!text.is_empty() && !text.contains("  ") && !text.contains('|'), "{}: {text}", rule.name);
         }
     }
+}
+
+#[test]
+fn a_base_for_another_platform_is_found_where_it_is_known() {
+    let base_platforms = BTreeMap::from([("r.example.com/arm:1".to_owned(), "linux/arm64/v8".parse().expect("a platform"))]);
+    let for_arm = LintOptions {
+        platform: "linux/arm64".parse().expect("a platform"),
+        base_platforms: base_platforms.clone(),
+        ..LintOptions::default()
+    };
+    let for_amd = LintOptions { base_platforms, ..LintOptions::default() };
+    let found = |from: &str, options: &LintOptions| {
+        let text = format!("{from}\nLABEL com.redhat.component=\"web\" name=\"f40/web\" version=\"1.0\"\n");
+        let report = lint(text.as_bytes(), "Dockerfile", options);
+        report.findings.iter().any(|f| f.rule == "InvalidBaseImagePlatform")
+    };
+    assert!(found("FROM r.example.com/arm:1", &for_amd) && !found("FROM r.example.com/arm:1", &for_arm));
+    assert!(!found("FROM --platform=linux/arm64 r.example.com/arm:1 AS on-arm64", &for_amd));
+    assert!(found("FROM --platform=linux/amd64 r.example.com/arm:1 AS on-amd64", &for_arm));
+    assert!(found("FROM --platform=$TARGETPLATFORM r.example.com/arm:1", &for_amd));
+    assert!(!found("FROM --platform=$OTHER r.example.com/arm:1", &for_amd));
+    assert!(!found("FROM r.example.com/other:1", &for_amd), "nothing is known of it");
+    assert!(found("ARG arch=arm\nFROM r.example.com/$arch:1", &for_amd));
 }
 
 #[test]
@@ -57,6 +83,7 @@ fn buildkits_rules_are_all_there_and_names_are_unique() {
         "InvalidDefinitionDescription",
         "ExposeProtoCasing",
         "ExposeInvalidFormat",
+        "InvalidBaseImagePlatform",
     ];
     let mut ours: Vec<&str> = rules().filter(|r| r.origin == Origin::BuildKit).map(|r| r.name).collect();
     ours.sort_unstable();

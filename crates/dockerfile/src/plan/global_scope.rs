@@ -10,7 +10,7 @@ use crate::{Dockerfile, InstructionKind, Platform, Problem, Span, expand};
 const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
 
 /// Whether a name is one of the proxy variables.
-pub(super) fn is_proxy(name: &str) -> bool {
+pub(crate) fn is_proxy(name: &str) -> bool {
     PROXIES.iter().any(|p| *p == name || p.to_ascii_lowercase() == name)
 }
 
@@ -49,7 +49,8 @@ pub(super) fn evaluate(
     (scope, importable)
 }
 
-fn platform_args(platform: &Platform, target: Option<&str>) -> BTreeMap<String, String> {
+/// ARGs that every build has (reference, "Automatic platform ARGs in the global scope").
+pub(crate) fn platform_args(platform: &Platform, target: Option<&str>) -> BTreeMap<String, String> {
     let mut args = BTreeMap::new();
     for side in ["TARGET", "BUILD"] {
         args.insert(format!("{side}PLATFORM"), platform.to_string());

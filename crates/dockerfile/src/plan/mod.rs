@@ -4,7 +4,7 @@
 //! 2. `references`: FROM, `COPY --from` and `RUN --mount=from=` to stages or images; every problem of the file is collected.
 //! 3. `reach`: from the target backwards.
 
-mod global_scope;
+pub(crate) mod global_scope;
 mod reach;
 mod references;
 

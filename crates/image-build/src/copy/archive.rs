@@ -174,6 +174,10 @@ impl Unpacker<'_> {
         if let Some(extensions) = entry.pax_extensions()? {
             for extension in extensions {
                 let extension = extension?;
+                // The reader would take the map for content.
+                if extension.key_bytes().starts_with(b"GNU.sparse.") {
+                    return Err(invalid("a sparse file in GNU's pax form, which ADD does not read; pack it without --sparse"));
+                }
                 let Some(name) = extension.key_bytes().strip_prefix(b"SCHILY.xattr.") else { continue };
                 let name = OsStr::from_bytes(name);
                 if is_portable_xattr(name) {
@@ -362,6 +366,27 @@ mod tests {
         unpack_into(image.path(), &builder.into_inner().expect("tar")).expect("unpack");
         assert!(image.path().join("dest/etc/file").is_file() && image.path().join("dest/etc/other").is_file());
         assert!(!image.path().join("etc").exists());
+    }
+
+    #[test]
+    fn sparse_files_are_unpacked_or_refused_never_garbled() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let file = File::create(dir.path().join("holes")).expect("created");
+        file.set_len(1 << 20).expect("a hole");
+        std::os::unix::fs::FileExt::write_all_at(&file, b"end", 600_000).expect("written");
+        let tar = |format: &str| {
+            let mut command = std::process::Command::new("tar");
+            command.args(["--sparse", format, "-cf", "-", "holes"]).current_dir(dir.path());
+            command.output().expect("tar runs").stdout
+        };
+        let image = tempfile::tempdir().expect("tempdir");
+        unpack_into(image.path(), &tar("--format=gnu")).expect("the old form");
+        assert_eq!(fs::read(image.path().join("dest/holes")).expect("read"), fs::read(dir.path().join("holes")).expect("read"));
+        let err = unpack_into(image.path(), &tar("--format=pax")).expect_err("the new form");
+        assert!(
+            std::error::Error::source(&err).is_some_and(|e| e.to_string().contains("sparse file in GNU's pax form")),
+            "{err}"
+        );
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! One entry of a tar archive, as the reader finds it and the writer takes it.
 
+use super::SparseMap;
+
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum TarKind {
@@ -34,8 +36,10 @@ pub struct TarEntry {
     pub uid: u64,
     /// Group.
     pub gid: u64,
-    /// Bytes of content that follow; 0 for everything but files.
+    /// Bytes of content; 0 for everything but files. They follow, but for the holes of a sparse file.
     pub size: u64,
+    /// Where what follows belongs, for a sparse file. Never written.
+    pub sparse: Option<SparseMap>,
     /// Time of modification, seconds since 1970.
     pub mtime: i64,
     /// Nanoseconds to add to `mtime`. Never written.
@@ -58,6 +62,7 @@ impl TarEntry {
             uid: 0,
             gid: 0,
             size: 0,
+            sparse: None,
             mtime: 0,
             mtime_nanos: 0,
             link: Vec::new(),

@@ -1,6 +1,6 @@
 //! Extended header records: `LENGTH KEY=VALUE\n`, where the length counts itself (POSIX pax).
 
-use super::reader::TarError;
+use super::error::TarError;
 
 /// Keys and values, in order.
 type Records<'a> = Vec<(&'a [u8], &'a [u8])>;

@@ -4,96 +4,36 @@
 use std::io::{self, Read};
 
 use super::entry::{TarEntry, TarKind};
-use super::{BLOCK, number, pax};
-
-/// Why an archive cannot be read further. Offsets count bytes of the uncompressed archive.
-#[derive(Debug, thiserror::Error)]
-pub enum TarError {
-    /// The stream underneath failed, in the decompressor or the file.
-    #[error("reading failed at byte {offset}")]
-    Read {
-        /// Where.
-        offset: u64,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// The archive ends inside an entry.
-    #[error("the archive is cut off at byte {offset}")]
-    Truncated {
-        /// Where it ends.
-        offset: u64,
-    },
-    /// The header's sum does not fit: damaged, or no tar archive at all.
-    #[error("the header at byte {offset} is damaged")]
-    Checksum {
-        /// Where the header begins.
-        offset: u64,
-    },
-    /// A field that should hold a number.
-    #[error("the {field} in the header at byte {offset} is no valid number")]
-    Number {
-        /// Which field.
-        field: &'static str,
-        /// Where the header begins.
-        offset: u64,
-    },
-    /// A malformed extended header.
-    #[error("the extended header at byte {offset} is malformed")]
-    Extension {
-        /// Where it begins.
-        offset: u64,
-    },
-    /// An extended header larger than allowed.
-    #[error("the extended header at byte {offset} has {size} bytes, more than the {limit} allowed")]
-    ExtensionTooLarge {
-        /// Where it begins.
-        offset: u64,
-        /// Its size.
-        size: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// A sparse file: contents cannot be told without GNU's map. Layers do not have them.
-    #[error("the entry `{path}` is a sparse file in GNU's form, which is not supported")]
-    Sparse {
-        /// The entry.
-        path: String,
-    },
-}
+use super::error::TarError;
+use super::overrides::Overrides;
+use super::{BLOCK, number};
 
 /// A tar archive being read. After [`TarReader::next_entry`], reading gives the content of that entry.
 #[derive(Debug)]
 pub struct TarReader<R> {
     inner: R,
     /// Bytes read from `inner`.
-    offset: u64,
+    pub(super) offset: u64,
     /// Content of the current entry not yet read.
-    content: u64,
+    pub(super) content: u64,
     /// Fill bytes after it.
     padding: u64,
-    extension_limit: u64,
+    pub(super) extension_limit: u64,
     global: Overrides,
     finished: bool,
-}
-
-/// What extended headers say about an entry.
-#[derive(Debug, Clone, Default)]
-struct Overrides {
-    path: Option<Vec<u8>>,
-    link: Option<Vec<u8>>,
-    size: Option<u64>,
-    uid: Option<u64>,
-    gid: Option<u64>,
-    mtime: Option<(i64, u32)>,
-    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
-    sparse: bool,
+    pub(super) takes_sparse: bool,
 }
 
 impl<R: Read> TarReader<R> {
     /// Starts reading. `extension_limit` bounds the bytes of the extended headers of one entry.
     pub fn new(inner: R, extension_limit: u64) -> Self {
-        Self { inner, offset: 0, content: 0, padding: 0, extension_limit, global: Overrides::default(), finished: false }
+        let global = Overrides::default();
+        Self { inner, offset: 0, content: 0, padding: 0, extension_limit, global, finished: false, takes_sparse: false }
+    }
+
+    /// Sparse files are entries, too: what is read of one are the pieces of its map, one after the other.
+    pub fn with_sparse_files(self) -> Self {
+        Self { takes_sparse: true, ..self }
     }
 
     /// Bytes of the archive consumed so far.
@@ -144,15 +84,17 @@ impl<R: Read> TarReader<R> {
                         _ => found.link = Some(until_nul(&data).to_vec()),
                     }
                 }
+                b'S' => return self.old_sparse(&header, found, size, offset, extensions).map(Some),
+                _ if found.sparse.any => return self.pax_sparse(&header, found, size, offset, extensions).map(Some),
                 _ => return self.entry(&header, found, size, offset).map(Some),
             }
         }
     }
 
-    fn entry(&mut self, header: &[u8; BLOCK], found: Overrides, size: u64, offset: u64) -> Result<TarEntry, TarError> {
+    pub(super) fn entry(&mut self, header: &[u8; BLOCK], found: Overrides, size: u64, offset: u64) -> Result<TarEntry, TarError> {
         let path = found.path.unwrap_or_else(|| header_path(header));
         let mut kind = match header[156] {
-            0 | b'0' | b'7' => TarKind::File,
+            0 | b'0' | b'7' | b'S' => TarKind::File,
             b'1' => TarKind::HardLink,
             b'2' => TarKind::Symlink,
             b'3' => TarKind::CharDevice,
@@ -166,9 +108,6 @@ impl<R: Read> TarReader<R> {
             kind = TarKind::Directory;
         }
         let mut entry = TarEntry::new(path, kind);
-        if header[156] == b'S' || found.sparse {
-            return Err(TarError::Sparse { path: entry.shown_path() });
-        }
         entry.mode = (unsigned(&header[100..108], "mode", offset)? & 0o7777) as u32;
         entry.uid = found.uid.map_or_else(|| unsigned(&header[108..116], "uid", offset), Ok)?;
         entry.gid = found.gid.map_or_else(|| unsigned(&header[116..124], "gid", offset), Ok)?;
@@ -238,7 +177,7 @@ impl<R: Read> TarReader<R> {
     }
 
     /// Fills `block`; `false` when the stream was at its end.
-    fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool, TarError> {
+    pub(super) fn read_block(&mut self, block: &mut [u8; BLOCK]) -> Result<bool, TarError> {
         let mut filled = 0;
         while filled < BLOCK {
             match self.read_some(&mut block[filled..])? {
@@ -295,39 +234,7 @@ impl<R: Read> Read for TarReader<R> {
     }
 }
 
-impl Overrides {
-    fn apply(&mut self, data: &[u8], offset: u64) -> Result<(), TarError> {
-        const XATTR: &[u8] = b"SCHILY.xattr.";
-        let bad = |field| TarError::Number { field, offset };
-        // An empty value takes back what a global header said.
-        let count = |value: &[u8], field| match value {
-            b"" => Ok(None),
-            value => pax::decimal(value).map(Some).ok_or_else(|| bad(field)),
-        };
-        let text = |value: &[u8]| (!value.is_empty()).then(|| value.to_vec());
-        for (key, value) in pax::parse(data, offset)? {
-            match key {
-                b"path" => self.path = text(value),
-                b"linkpath" => self.link = text(value),
-                b"size" => self.size = count(value, "size")?,
-                b"uid" => self.uid = count(value, "uid")?,
-                b"gid" => self.gid = count(value, "gid")?,
-                b"mtime" if value.is_empty() => self.mtime = None,
-                b"mtime" => self.mtime = Some(pax::time(value).ok_or_else(|| bad("mtime"))?),
-                _ if key.starts_with(b"GNU.sparse.") => self.sparse = true,
-                _ => {
-                    if let Some(name) = key.strip_prefix(XATTR) {
-                        self.xattrs.retain(|(other, _)| other != name);
-                        self.xattrs.push((name.to_vec(), value.to_vec()));
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
-fn unsigned(field: &[u8], name: &'static str, offset: u64) -> Result<u64, TarError> {
+pub(super) fn unsigned(field: &[u8], name: &'static str, offset: u64) -> Result<u64, TarError> {
     number::parse(field).and_then(|n| u64::try_from(n).ok()).ok_or(TarError::Number { field: name, offset })
 }
 

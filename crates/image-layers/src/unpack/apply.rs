@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
@@ -15,7 +16,7 @@ use super::error::EntryProblem;
 use super::name::components;
 use super::tree::{self, Attributes, LayerTree};
 use crate::overlay::{AUFS_PREFIX, OPAQUE_NAME, WHITEOUT_PREFIX, is_whiteout};
-use crate::tar_format::{TarEntry, TarKind, shown};
+use crate::tar_format::{SparseMap, TarEntry, TarKind, shown};
 
 /// Linux has 12 bits for major numbers and 20 for minor ones.
 const MAJOR_MAX: u32 = 0xfff;
@@ -155,6 +156,10 @@ impl<'a> Applier<'a> {
         let mode = Mode::from_raw_mode(attributes.mode & 0o777);
         let make = || rustix::fs::openat(parent, name, flags, mode);
         let mut file = File::from(self.replacing(parent, name, "create the file", make)?);
+        if let Some(map) = &entry.sparse {
+            self.fill_pieces(&file, entry.size, map, content)?;
+            return contents::complete(&file, &attributes, time(entry));
+        }
         if entry.size <= QUEUED_BYTES as u64 {
             let mut bytes = self.contents.buffer();
             content.read_to_end(&mut bytes).map_err(EntryProblem::system(READING))?;
@@ -170,6 +175,25 @@ impl<'a> Applier<'a> {
             file.write_all(&self.buffer[..read]).map_err(EntryProblem::system("write the file"))?;
         }
         contents::complete(&file, &attributes, time(entry))
+    }
+
+    /// Writes the pieces of a sparse file where they belong; what is between them stays holes.
+    fn fill_pieces(&mut self, file: &File, size: u64, map: &SparseMap, content: &mut impl Read) -> Result<(), EntryProblem> {
+        file.set_len(size).map_err(EntryProblem::system("set the size of the file"))?;
+        self.buffer.resize(QUEUED_BYTES, 0);
+        for (offset, length) in &map.pieces {
+            let mut piece = content.take(*length);
+            let mut at = *offset;
+            loop {
+                let read = piece.read(&mut self.buffer).map_err(EntryProblem::system(READING))?;
+                if read == 0 {
+                    break;
+                }
+                file.write_all_at(&self.buffer[..read], at).map_err(EntryProblem::system("write the file"))?;
+                at += read as u64;
+            }
+        }
+        Ok(())
     }
 
     fn make_hard_link(&mut self, parent: &OwnedFd, name: &OsStr, entry: &TarEntry) -> Result<(), EntryProblem> {

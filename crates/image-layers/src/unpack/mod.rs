@@ -99,9 +99,9 @@ fn apply_all(
     layer: &Digest,
     limits: &UnpackLimits,
 ) -> Result<(), UnpackError> {
-    let mut tar = TarReader::new(stream, limits.extension_bytes);
+    let mut tar = TarReader::new(stream, limits.extension_bytes).with_sparse_files();
     let mut applier = Applier::new(tree, contents, limits);
-    let mut entries = 0;
+    let (mut entries, mut sparse_bytes) = (0, 0_u64);
     let mut last = String::new();
     let limit = |what, limit, entry: &str| UnpackError::Limit { layer: layer.clone(), what, limit, entry: entry.to_owned() };
     let too_large = |entry: &str| limit("too many bytes", limits.uncompressed_bytes, entry);
@@ -120,6 +120,13 @@ fn apply_all(
         }
         if entry.size > limits.file_bytes {
             return Err(limit("a file of too many bytes", limits.file_bytes, &last));
+        }
+        // Holes cost nothing here, but whoever reads the files later.
+        if entry.sparse.is_some() {
+            sparse_bytes = entry.size.saturating_add(sparse_bytes);
+            if sparse_bytes > limits.uncompressed_bytes {
+                return Err(limit("sparse files of too many bytes", limits.uncompressed_bytes, &last));
+            }
         }
         match applier.apply(&entry, &mut tar) {
             Ok(()) => {}
@@ -153,5 +160,7 @@ fn apply_all(
     tree.finish().map_err(|source| UnpackError::Directory { action: "finish", layer: layer.clone(), source })
 }
 
+#[cfg(test)]
+mod sparse_tests;
 #[cfg(test)]
 mod tests;

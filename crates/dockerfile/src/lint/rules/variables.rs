@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::lint::checked::Checked;
 use crate::lint::image_name::ImageName;
 use crate::lint::rule::{Broken, Found, Origin, Rule, Severity};
-use crate::lint::scope::{self, PLATFORM_ARGS, Scope};
+use crate::lint::scope::{self, Scope};
 use crate::problem::did_you_mean;
 use crate::{Instruction, InstructionKind, Span};
 
@@ -180,7 +180,7 @@ fn undefined(checked: &Checked, broken: &mut Broken) {
 
 /// What an undefined name was probably meant to be, if something tells.
 fn explain(checked: &Checked, name: &str, scope: &Scope, elsewhere: &BTreeSet<&str>) -> Option<String> {
-    if checked.file.global_args.iter().any(|a| a.name == name) || PLATFORM_ARGS.iter().any(|(n, _)| *n == name) {
+    if checked.file.global_args.iter().any(|a| a.name == name) || scope::platform_args().contains_key(name) {
         return Some(format!("add ARG {name} in this stage"));
     }
     if elsewhere.contains(name) {

@@ -1,4 +1,5 @@
-//! An ndb rpmdb, every header of it with file lists, and formatted as `rpm -qa` would.
+//! A rpmdb that is one file, every header of it with file lists, and formatted as `rpm -qa` would. Read as either format:
+//! each tells by its first bytes that it is not meant.
 
 #![no_main]
 
@@ -17,9 +18,11 @@ static QUERY: LazyLock<QueryFormat> = LazyLock::new(|| {
 });
 
 fuzz_target!(|input: &[u8]| {
-    let Ok((db, lines)) = read_bytes(RpmDbFormat::Ndb, input, &QUERY) else { return };
-    assert_eq!(db.packages.len(), lines.len());
-    for package in &db.packages {
-        assert!(!package.nvra.nvr.name.is_empty() && !package.nvra.arch.is_empty());
+    for format in [RpmDbFormat::BdbHash, RpmDbFormat::Ndb] {
+        let Ok((db, lines)) = read_bytes(format, input, &QUERY) else { continue };
+        assert_eq!(db.packages.len(), lines.len());
+        for package in &db.packages {
+            assert!(!package.nvra.nvr.name.is_empty() && !package.nvra.arch.is_empty());
+        }
     }
 });
