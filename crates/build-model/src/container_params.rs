@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{Arch, Blame, BuildKind, Diagnose, nearest};
+use crate::option_values::{boolean, check_keys, map_of, string, userdata, wrong};
+use crate::{Arch, BuildKind, ParamsError};
 
 /// Validated options of one build.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -29,68 +30,11 @@ pub struct BuildContainerParams {
     pub release: Option<String>,
     /// Free data copied to `extra.custom_user_metadata` of the build.
     pub userdata: Option<Map<String, Value>>,
+    /// Decide everything, tell it, and build nothing.
+    pub dry_run: bool,
 }
 
-/// Why options are refused. `key` names the culprit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ParamsError {
-    /// The options are not a struct.
-    #[error("the options must be a struct, not {found}")]
-    NotAStruct {
-        /// What was given instead.
-        found: &'static str,
-    },
-    /// A key nobody knows.
-    #[error("unknown option `{key}`{}", suggestion.map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
-    UnknownKey {
-        /// The key given.
-        key: String,
-        /// The nearest valid key.
-        suggestion: Option<&'static str>,
-    },
-    /// A value of the wrong type.
-    #[error("option `{key}` must be {expected}, not {found}")]
-    WrongType {
-        /// The key.
-        key: &'static str,
-        /// What it should be.
-        expected: &'static str,
-        /// What it is.
-        found: &'static str,
-    },
-    /// A value that breaks a rule.
-    #[error("option `{key}`: {rule}")]
-    Invalid {
-        /// The key.
-        key: &'static str,
-        /// The rule.
-        rule: String,
-    },
-    /// A feature of the earlier service that this one does not have.
-    #[error("option `{key}` is not supported: {reason}")]
-    Unsupported {
-        /// The key.
-        key: &'static str,
-        /// Why, and what to do instead.
-        reason: &'static str,
-    },
-}
-
-impl Diagnose for ParamsError {
-    fn blame(&self) -> Blame {
-        Blame::Packager
-    }
-    fn kind(&self) -> &'static str {
-        match self {
-            ParamsError::NotAStruct { .. } | ParamsError::WrongType { .. } => "option-type",
-            ParamsError::UnknownKey { .. } => "option-unknown",
-            ParamsError::Invalid { .. } => "option-invalid",
-            ParamsError::Unsupported { .. } => "option-unsupported",
-        }
-    }
-}
-
-const KEYS: [&str; 14] = [
+const KEYS: &[&str] = &[
     "scratch",
     "isolated",
     "git_branch",
@@ -99,6 +43,7 @@ const KEYS: [&str; 14] = [
     "koji_parent_build",
     "release",
     "userdata",
+    "dry_run",
     "compose_ids",
     "signing_intent",
     "flatpak",
@@ -108,7 +53,7 @@ const KEYS: [&str; 14] = [
 ];
 
 /// Keys that are accepted when they say nothing (null, false, empty) and refused otherwise.
-const UNSUPPORTED: [(&str, &str); 6] = [
+const UNSUPPORTED: &[(&str, &str)] = &[
     ("compose_ids", "there is no compose service; offer content through the target's content sources"),
     ("signing_intent", "signing keys are the site's policy, per content source"),
     ("flatpak", "flatpaks are built by koji-flatpak"),
@@ -123,26 +68,8 @@ impl BuildContainerParams {
     /// # Errors
     /// The first problem found, in the order: shape, unknown keys, types, unsupported keys, rules between keys.
     pub fn from_opts(opts: &Value) -> Result<Self, ParamsError> {
-        let empty = Map::new();
-        let map = match opts {
-            Value::Null => &empty,
-            Value::Object(map) => map,
-            other => return Err(ParamsError::NotAStruct { found: type_name(other) }),
-        };
-        if let Some(key) = map.keys().find(|k| !KEYS.contains(&k.as_str())) {
-            return Err(ParamsError::UnknownKey { key: key.clone(), suggestion: nearest(key, KEYS) });
-        }
-        for (key, reason) in UNSUPPORTED {
-            let says_nothing = match map.get(key) {
-                None | Some(Value::Null | Value::Bool(false)) => true,
-                Some(Value::Array(items)) => items.is_empty(),
-                Some(Value::String(text)) => text.is_empty(),
-                Some(_) => false,
-            };
-            if !says_nothing {
-                return Err(ParamsError::Unsupported { key, reason });
-            }
-        }
+        let map = &map_of(opts)?;
+        check_keys(map, KEYS, UNSUPPORTED)?;
         let params = Self {
             scratch: boolean(map, "scratch")?,
             isolated: boolean(map, "isolated")?,
@@ -152,6 +79,7 @@ impl BuildContainerParams {
             koji_parent_build: string(map, "koji_parent_build")?,
             release: string(map, "release")?,
             userdata: userdata(map)?,
+            dry_run: boolean(map, "dry_run")?,
         };
         params.check_rules()?;
         Ok(params)
@@ -161,7 +89,7 @@ impl BuildContainerParams {
     pub fn to_opts(&self) -> Value {
         let mut map = Map::new();
         map.insert("git_branch".into(), self.git_branch.clone().into());
-        for (key, on) in [("scratch", self.scratch), ("isolated", self.isolated)] {
+        for (key, on) in [("scratch", self.scratch), ("isolated", self.isolated), ("dry_run", self.dry_run)] {
             if on {
                 map.insert(key.into(), true.into());
             }
@@ -237,39 +165,6 @@ fn isolated_release_is_valid(release: &str) -> bool {
     number(parts.next()) && number(parts.next())
 }
 
-fn type_name(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a struct",
-    }
-}
-
-fn wrong(key: &'static str, expected: &'static str, value: &Value) -> ParamsError {
-    ParamsError::WrongType { key, expected, found: type_name(value) }
-}
-
-fn boolean(map: &Map<String, Value>, key: &'static str) -> Result<bool, ParamsError> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(false),
-        Some(Value::Bool(on)) => Ok(*on),
-        Some(other) => Err(wrong(key, "a boolean", other)),
-    }
-}
-
-/// An empty string counts as not given: old clients send it for unset options.
-fn string(map: &Map<String, Value>, key: &'static str) -> Result<Option<String>, ParamsError> {
-    match map.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) if text.is_empty() => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(other) => Err(wrong(key, "a string", other)),
-    }
-}
-
 fn arches(map: &Map<String, Value>) -> Result<Vec<Arch>, ParamsError> {
     let text = string(map, "arch_override")?.unwrap_or_default();
     text.split_ascii_whitespace()
@@ -297,14 +192,6 @@ fn urls(map: &Map<String, Value>) -> Result<Vec<String>, ParamsError> {
             other => Err(wrong(KEY, "a list of URLs", other)),
         })
         .collect()
-}
-
-fn userdata(map: &Map<String, Value>) -> Result<Option<Map<String, Value>>, ParamsError> {
-    match map.get("userdata") {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::Object(data)) => Ok(Some(data.clone())),
-        Some(other) => Err(wrong("userdata", "a struct", other)),
-    }
 }
 
 #[cfg(test)]

@@ -14,13 +14,16 @@ mod image_labels;
 mod image_tags;
 mod names;
 mod nvr;
+mod option_values;
 mod scm_url;
+mod source_build;
+mod source_container_params;
 mod suggest;
 mod task_result;
 
 pub use arch::{Arch, ArchError};
 pub use blame::{Blame, BoxedDiagnose, Diagnose};
-pub use container_params::{BuildContainerParams, ParamsError};
+pub use container_params::BuildContainerParams;
 pub use container_yaml::{
     AdditionalTags, Autorebuild, Compose, ContainerYaml, ContainerYamlError, Platforms, Remark, container_yaml_schema,
 };
@@ -31,6 +34,9 @@ pub use image_labels::{ImageLabels, LabelError};
 pub use image_tags::{BuildKind, ImageTagSet};
 pub use names::{ImageTag, KojiTag, NameError, TargetName};
 pub use nvr::{Nvr, NvrError, Nvra};
+pub use option_values::ParamsError;
 pub use scm_url::{ScmUrl, ScmUrlError};
+pub use source_build::{SourceBuildError, SourceBuildRow};
+pub use source_container_params::SourceContainerParams;
 pub use suggest::nearest;
-pub use task_result::BuildContainerResult;
+pub use task_result::{BuildContainerResult, DryRun, DryRunParent};

@@ -106,6 +106,23 @@ impl ScmUrl {
         format!("{scheme}://{user}{}{}", self.host, self.repository)
     }
 
+    /// Name of the repository: the last part of its path, without `.git`.
+    pub fn name(&self) -> &str {
+        self.path_parts().1
+    }
+
+    /// Directory above the repository, like `container`; empty when there is none.
+    pub fn namespace(&self) -> &str {
+        self.path_parts().0
+    }
+
+    fn path_parts(&self) -> (&str, &str) {
+        let path = self.repository.trim_matches('/');
+        let path = path.strip_suffix(".git").unwrap_or(path);
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        (above.rsplit('/').next().unwrap_or_default(), name)
+    }
+
     /// The same source at a full commit hash, as recorded in builds.
     pub fn at_commit(&self, commit: &str) -> Self {
         Self { revision: commit.to_owned(), ..self.clone() }
@@ -155,6 +172,16 @@ mod tests {
         // pungi writes an empty query; it means the top of the repository
         let url: ScmUrl = "git://host/container/web?#abc".parse().expect("empty query");
         assert_eq!((url.subdir.as_str(), url.git_url().as_str()), ("", "git://host/container/web"));
+    }
+
+    #[test]
+    fn namespace_and_name_are_the_last_parts_of_the_path() {
+        let parts = |text: &str| {
+            let url: ScmUrl = text.parse().expect("an SCM URL");
+            (url.namespace().to_owned(), url.name().to_owned())
+        };
+        assert_eq!(parts("git+https://h/git/container/web.git#1"), ("container".into(), "web".into()));
+        assert_eq!(parts("git://h/web.git/#1"), (String::new(), "web".into()));
     }
 
     #[test]

@@ -69,6 +69,12 @@ pub(super) const TOP: &[Key] = &[
         "Seconds the build may take, from its checkout to the finished image; 0 means the site's limit, which always applies.",
     ),
     key("set_release_env", Shape::EnvName, Fate::Kept, "Environment variable that holds the release in every stage."),
+    key(
+        "submodules",
+        Shape::Flag,
+        Fate::Kept,
+        "Also fetch the repository's git submodules, at the commits it records; the site must allow it.",
+    ),
     key("autorebuild", Shape::Table(AUTOREBUILD), Fate::Kept, "How the image is rebuilt when its parent was."),
     key("compose", Shape::Table(COMPOSE), Fate::Kept, "What the build wants of its RPM content."),
     key("version", Shape::Whole(1), Fate::Kept, "Version of the file's format. Has no effect."),

@@ -18,6 +18,8 @@ pub struct ContainerYaml {
     pub buildtime_limit: Option<u64>,
     /// Environment variable that receives the release.
     pub set_release_env: Option<String>,
+    /// Whether the repository's git submodules are part of the build context.
+    pub submodules: bool,
     /// How the image wants to be rebuilt.
     pub autorebuild: Option<Autorebuild>,
     /// What the image wants of its content.
@@ -101,6 +103,7 @@ impl ContainerYaml {
             tags: texts(entries, "tags").map(|tags| tags.into_iter().filter_map(|t| ImageTag::new(t).ok()).collect()),
             buildtime_limit: whole(entries, "buildtime_limit").filter(|seconds| *seconds > 0),
             set_release_env: text(entries, "set_release_env"),
+            submodules: flag(entries, "submodules"),
             autorebuild: table(entries, "autorebuild").map(|t| Autorebuild {
                 from_latest: flag(t, "from_latest"),
                 add_timestamp_to_release: flag(t, "add_timestamp_to_release"),
