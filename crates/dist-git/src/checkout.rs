@@ -14,6 +14,7 @@ use crate::checkout_dir::CheckoutDir;
 use crate::git::{Git, Remote};
 use crate::git_messages::Complaint;
 use crate::remote_refs::{RemoteRefs, is_object_id};
+use crate::submodules::{self, Submodule};
 
 /// Longest wait for an answer about refs and for local commands.
 pub(crate) const SHORT: Duration = Duration::from_secs(300);
@@ -29,6 +30,10 @@ pub struct SourceTree {
     pub root: PathBuf,
     /// The full commit hash.
     pub commit: String,
+    /// Top of the checkout.
+    pub top: PathBuf,
+    /// Submodules of the commit; their directories are empty ([`crate::fetch_submodules`]).
+    pub submodules: Vec<Submodule>,
     /// Committer time, seconds since 1970.
     pub commit_time: i64,
     /// Branches known to hold the commit: those it is the newest of, and the branch asked for when it is in its history.
@@ -39,7 +44,8 @@ pub struct SourceTree {
 /// Checks out `url` below `dest`, which must be empty or absent. `branch` is the branch the commit is said to be on.
 /// `log` hears git's command lines and everything it says. Dropping the future ends git and removes what was made.
 ///
-/// Neither submodules nor LFS objects are fetched; `log` is told when the repository has some.
+/// LFS objects are not fetched, and submodules only by [`crate::fetch_submodules`]; `log` is told when the repository has
+/// some.
 ///
 /// # Errors
 /// See [`DistGitError`]. Nothing stays behind then.
@@ -49,17 +55,52 @@ pub async fn checkout(
     dest: &Path,
     log: &(dyn Fn(&str) + Sync),
 ) -> Result<SourceTree, DistGitError> {
+    check_out(url, branch, Branches::Known, dest, log).await
+}
+
+/// As [`checkout`], and [`SourceTree::branches`] are all that hold the commit. That takes the history of every branch.
+///
+/// # Errors
+/// As [`checkout`].
+pub async fn checkout_with_branches(
+    url: &ScmUrl,
+    branch: Option<&str>,
+    dest: &Path,
+    log: &(dyn Fn(&str) + Sync),
+) -> Result<SourceTree, DistGitError> {
+    check_out(url, branch, Branches::All, dest, log).await
+}
+
+/// Which branches of the commit are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Branches {
+    /// What is easily known.
+    Known,
+    All,
+}
+
+async fn check_out(
+    url: &ScmUrl,
+    branch: Option<&str>,
+    wanted_branches: Branches,
+    dest: &Path,
+    log: &(dyn Fn(&str) + Sync),
+) -> Result<SourceTree, DistGitError> {
     let dir = CheckoutDir::create(dest)?;
     let git = Git::new(Remote::of(url)?, &dir, log)?;
     let refs = list_refs(&git, &url.revision).await?;
     let wanted = Wanted::new(&git, &url.revision, branch, &refs)?;
     init(&git, &wanted).await?;
     let commit = fetch(&git, &wanted, &refs).await?;
-    let branches = branches_holding(&git, &commit, branch, &refs).await?;
+    let branches = match wanted_branches {
+        Branches::Known => branches_holding(&git, &commit, branch, &refs).await?,
+        Branches::All => all_branches_holding(&git, &commit).await?,
+    };
     let commit_time = commit_time(&git, &commit).await?;
     write_files(&git, &commit).await?;
     let top = dir.source();
     let root = subdirectory(&top, &url.subdir, &commit)?;
+    let submodules = submodules::list(&git, &commit, &top).await?;
     let walked = top.clone();
     let notes = tokio::task::spawn_blocking(move || tidy(&walked)).await.map_err(|e| DistGitError::Io {
         action: "set the file modes of",
@@ -69,8 +110,8 @@ pub async fn checkout(
     for note in notes {
         log(note);
     }
-    dir.keep_source()?;
-    Ok(SourceTree { root, commit, commit_time, branches })
+    let top = dir.keep_source()?;
+    Ok(SourceTree { root, commit, top, submodules, commit_time, branches })
 }
 
 /// An empty repository for objects of the kind that is wanted.
@@ -142,7 +183,7 @@ pub(crate) async fn fetch(git: &Git<'_>, wanted: &Wanted<'_>, refs: &RemoteRefs)
         Ok(_) => {}
         Err(refusal) if refusal.complaint == Complaint::NoSuchObject => {
             // not fetchable alone: an old server, or no such commit; the branches will tell
-            let hint = wanted.hint.as_ref().map(|name| format!("+{name}:{TRACKED}hint"));
+            let hint = wanted.hint.as_ref().map(|name| format!("+{name}:refs/hints/asked"));
             let everything = ["+refs/heads/*:refs/remotes/origin/*", "+refs/tags/*:refs/tags/*"];
             if let Some(hint) = &hint {
                 git.run(PURPOSE, LONG, &[&fetch[..], &["--", git.url(), hint]].concat()).await?;
@@ -186,6 +227,17 @@ async fn branches_holding(
     }
     branches.sort();
     Ok(branches)
+}
+
+/// All branches that hold the commit, as `git branch -r --contains` finds them in a full clone.
+async fn all_branches_holding(git: &Git<'_>, commit: &str) -> Result<Vec<String>, DistGitError> {
+    let every =
+        ["fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--", git.url(), "+refs/heads/*:refs/remotes/origin/*"];
+    git.run("fetch the history of the branches of", LONG, &every).await?;
+    let args = ["for-each-ref", "--contains", commit, "--format=%(refname)", TRACKED];
+    let found = git.run("search the branches of", SHORT, &args).await?;
+    let names = found.lines().filter_map(|name| name.strip_prefix(TRACKED));
+    Ok(names.map(str::to_owned).collect())
 }
 
 /// The build context inside the checkout. A sub-directory that is a link to outside is refused.
@@ -236,7 +288,7 @@ pub(crate) fn tidy(top: &Path) -> Result<Vec<&'static str>, DistGitError> {
             } else if entry.file_name() == ".gitattributes" && std::fs::read(&path).is_ok_and(|t| mentions_filter(&t)) {
                 notes.push("note: the repository uses git filters (such as LFS); they are not run, the files are as committed");
             } else if entry.file_name() == ".gitmodules" && dir == top {
-                notes.push("note: the repository has submodules; they are not fetched");
+                notes.push("note: the repository has submodules");
             }
         }
     }

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use build_model::{Blame, Diagnose};
 
+use crate::ScmRefused;
+
 /// Why a checkout failed. Whatever it had made is removed again.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -111,6 +113,30 @@ pub enum DistGitError {
         /// Where in the repository.
         path: String,
     },
+    /// A submodule cannot be fetched from where it says.
+    #[error("the submodule `{path}` {problem}")]
+    BadSubmodule {
+        /// Its directory.
+        path: String,
+        /// Why.
+        problem: String,
+    },
+    /// The site does not allow a submodule's repository.
+    #[error("the submodule `{path}` may not be fetched")]
+    SubmoduleRefused {
+        /// Its directory.
+        path: String,
+        /// Why.
+        source: ScmRefused,
+    },
+    /// Fetching a submodule failed.
+    #[error("in the submodule `{path}`")]
+    InSubmodule {
+        /// Its directory.
+        path: String,
+        /// How.
+        source: Box<DistGitError>,
+    },
     /// Git has no such transport any more.
     #[error("the scheme {scheme} is not supported by git")]
     Scheme {
@@ -149,8 +175,11 @@ impl Diagnose for DistGitError {
             | DistGitError::SubdirNotFound { .. }
             | DistGitError::SubdirOutside { .. }
             | DistGitError::TooLarge { .. }
+            | DistGitError::BadSubmodule { .. }
             | DistGitError::Submodule { .. }
             | DistGitError::Scheme { .. } => Blame::Packager,
+            DistGitError::SubmoduleRefused { source, .. } => source.blame(),
+            DistGitError::InSubmodule { source, .. } => source.blame(),
             DistGitError::GitProgram { .. }
             | DistGitError::Unreachable { .. }
             | DistGitError::TimedOut { .. }
@@ -174,7 +203,9 @@ impl Diagnose for DistGitError {
             DistGitError::SubdirNotFound { .. } => "scm-subdir-not-found",
             DistGitError::SubdirOutside { .. } => "scm-subdir-outside",
             DistGitError::TooLarge { .. } => "scm-too-large",
-            DistGitError::Submodule { .. } => "scm-submodule",
+            DistGitError::Submodule { .. } | DistGitError::BadSubmodule { .. } => "scm-submodule",
+            DistGitError::SubmoduleRefused { .. } => "scm-submodule-refused",
+            DistGitError::InSubmodule { source, .. } => source.kind(),
             DistGitError::Scheme { .. } => "scm-scheme",
             DistGitError::DestinationInUse { .. } | DistGitError::Io { .. } => "checkout-directory",
         }
@@ -190,11 +221,17 @@ impl Diagnose for DistGitError {
                 Some("add it with an ADD of its own, and write `?submodules=false` behind this URL".to_owned())
             }
             DistGitError::Scheme { .. } => Some("use git+https".to_owned()),
+            DistGitError::BadSubmodule { .. } => Some("correct .gitmodules, or copy the files into the repository".to_owned()),
+            DistGitError::SubmoduleRefused { source, .. } => source.hint(),
+            DistGitError::InSubmodule { source, .. } => source.hint(),
             _ => None,
         }
     }
 
     fn is_transient(&self) -> bool {
-        matches!(self, DistGitError::Unreachable { .. } | DistGitError::TimedOut { .. })
+        match self {
+            DistGitError::InSubmodule { source, .. } => source.is_transient(),
+            other => matches!(other, DistGitError::Unreachable { .. } | DistGitError::TimedOut { .. }),
+        }
     }
 }

@@ -13,10 +13,14 @@ mod fetched_tree;
 mod git;
 mod git_messages;
 mod glob;
+mod lookaside;
 mod remote_refs;
+mod submodules;
 
 pub use allow_list::{ScmAllowList, ScmRefused};
-pub use checkout::{SourceTree, checkout};
+pub use checkout::{SourceTree, checkout, checkout_with_branches};
 pub use dockerfile::{DockerfileError, find_dockerfile};
 pub use error::DistGitError;
 pub use fetched_tree::{FetchedFiles, TreeRequest, fetch_tree};
+pub use lookaside::{HashType, LookasideFile, LookasideUrl, SOURCES, SourcesError, parse_sources};
+pub use submodules::{Submodule, SubmoduleRequest, fetch_submodules};

@@ -3,4 +3,5 @@
 mod checkout;
 mod fetched_tree;
 mod hostile;
+mod submodules;
 mod support;
