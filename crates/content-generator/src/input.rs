@@ -80,6 +80,10 @@ pub struct ImageInfo {
     pub media_types: Vec<String>,
     /// The image index over all architectures, once pushed.
     pub index: Option<ImageIndex>,
+    /// Name of the repository's help file, when the image has it as a manual page.
+    pub help: Option<String>,
+    /// Of a source container: the image whose sources it holds. It has no RPM components and no parents.
+    pub sources_for_nvr: Option<Nvr>,
 }
 
 /// A parent image as the Dockerfile names it, and its Koji build where it has one.

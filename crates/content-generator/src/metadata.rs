@@ -152,6 +152,8 @@ fn image(image: &ImageInfo) -> Value {
     });
     if let Some(map) = value.as_object_mut() {
         insert_some(map, "parent_build_id", &image.parent_build_id);
+        insert_some(map, "help", &image.help);
+        insert_some(map, "sources_for_nvr", &image.sources_for_nvr.as_ref().map(ToString::to_string));
         if let Some(index) = &image.index {
             map.insert("index".to_owned(), index_json(index));
         }

@@ -165,6 +165,26 @@ impl Session {
         Ok(first.transpose()?.map(BuildId))
     }
 
+    /// The newest RPM build of a package in a tag, inherited ones too; `None` when it has none there.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; GenericError when there is no such tag.
+    pub async fn latest_rpm_build(&self, tag: &KojiTag, package: &str) -> Result<Option<Nvr>, HubError> {
+        const METHOD: &str = "listTagged";
+        let kwargs = vec![
+            ("package", package.into()),
+            ("inherit", Value::Bool(true)),
+            ("latest", Value::Bool(true)),
+            ("type", "rpm".into()),
+        ];
+        let answer = self.call_kw(METHOD, vec![tag.0.as_str().into()], kwargs).await?;
+        let first = Row::new(METHOD, &answer)
+            .rows()?
+            .next()
+            .map(|row| Ok(Nvr { name: row.string("name")?, version: row.string("version")?, release: row.string("release")? }));
+        first.transpose()
+    }
+
     /// The release that follows the newest build of that name and version; `1` when there is none.
     ///
     /// # Errors

@@ -25,4 +25,14 @@ impl Session {
     pub async fn host_assert_policy(&self, name: &str, data: Value, default: &str) -> Result<(), HubError> {
         self.call_unit("host.assertPolicy", vec![name.into(), data], vec![("default", default.into())]).await
     }
+
+    /// The name of a channel, which policies are written with.
+    ///
+    /// # Errors
+    /// As [`Session::call`]; GenericError when there is no such channel.
+    pub async fn channel_name(&self, channel: i64) -> Result<String, HubError> {
+        const METHOD: &str = "getChannel";
+        let answer = self.call_kw(METHOD, vec![Value::Int(channel)], vec![("strict", Value::Bool(true))]).await?;
+        Row::new(METHOD, &answer).string("name")
+    }
 }

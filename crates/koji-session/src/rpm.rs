@@ -67,6 +67,37 @@ impl Session {
         Ok(found)
     }
 
+    /// The RPMs that image archives hold, in the order given (`listRPMs`, by `imageID`).
+    ///
+    /// # Errors
+    /// As [`Session::get_rpms`].
+    pub async fn rpms_of_images(&self, archives: &[i64]) -> Result<Vec<Vec<KojiRpm>>, HubError> {
+        self.list_rpms(archives.iter().map(|id| vec![("imageID", Value::Int(*id))]).collect()).await
+    }
+
+    /// The source RPMs of builds, in the order given (`listRPMs`, by `buildID`).
+    ///
+    /// # Errors
+    /// As [`Session::get_rpms`].
+    pub async fn source_rpms_of_builds(&self, builds: &[BuildId]) -> Result<Vec<Vec<KojiRpm>>, HubError> {
+        let of = |id: &BuildId| vec![("buildID", Value::from(*id)), ("arches", Value::Array(vec!["src".into()]))];
+        self.list_rpms(builds.iter().map(of).collect()).await
+    }
+
+    async fn list_rpms(&self, queries: Vec<Vec<(&'static str, Value)>>) -> Result<Vec<Vec<KojiRpm>>, HubError> {
+        const METHOD: &str = "listRPMs";
+        let mut found = Vec::with_capacity(queries.len());
+        let calls: Vec<_> = queries.into_iter().map(|query| (METHOD.to_owned(), with_kwargs(vec![], query))).collect();
+        for batch in calls.chunks(BATCH) {
+            for answer in self.multicall(batch.to_vec()).await? {
+                let answer = answer.map_err(HubError::Fault)?;
+                let rows = Row::new(METHOD, &answer).rows()?;
+                found.push(rows.map(|row| read_rpm(&row)).collect::<Result<_, HubError>>()?);
+            }
+        }
+        Ok(found)
+    }
+
     /// `SHA256HEADER` of the hub's own files (`getRPMHeaders`), in the order given; `None` where there is no file, where its
     /// header has no such digest (built before rpm 4.14), or where the hub cannot read it.
     ///

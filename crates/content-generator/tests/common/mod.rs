@@ -108,6 +108,8 @@ pub fn two_arches() -> ImportInput {
                 pull: vec![format!("registry.example.org/f40/web@{}", digest(9)), "registry.example.org/f40/web:1.2-3".into()],
                 digests: BTreeMap::from([(INDEX_TYPE.into(), digest(9))]),
             }),
+            help: Some("help.md".into()),
+            sources_for_nvr: None,
         },
         osbs_build: OsbsBuild::default(),
         userdata: Some(userdata),

@@ -26,12 +26,18 @@ const AUX_CACHE: &[&[u8]] = &[b"glibc-ld.so.auxcache-"];
 const HWDB: &[&[u8]] = &[b"KSLPHHRH"];
 const CATALOG: &[&[u8]] = &[b"RHHHKSLP"];
 const LOCALES: &[&[u8]] = &[b"\x09\x01\x02\xde", b"\xde\x02\x01\x09"];
+/// Of content manifests, which are JSON, and of the manual page: anything else there is not the builder's.
+const RECORD: &[&[u8]] = &[b"{\n"];
+const MANUAL: &[&[u8]] = &[b".TH \""];
 const GVARIANT: &[&[u8]] = &[b"GVariant", b"raVGtnai"];
 
 /// Known patterns. The rpmdb is read and proven by itself, whatever its path.
 pub(super) const PATTERNS: &[Pattern] = &[
     marked("/etc/ld.so.cache", LDCONFIG, "ldconfig: cache of shared objects"),
     marked("/var/cache/ldconfig/aux-cache", AUX_CACHE, "ldconfig: cache of shared objects"),
+    marked("/root/buildinfo/content_manifests/*.json", RECORD, "the builder: what the image is made of"),
+    marked("/var/roothome/buildinfo/content_manifests/*.json", RECORD, "the builder: what the image is made of"),
+    marked("/help.1", MANUAL, "the builder: the repository's help.md"),
     made("/var/lib/rpm/**", "rpm: the database, proven by itself"),
     made("/usr/lib/sysimage/rpm/**", "rpm: the database, proven by itself"),
     made("/usr/share/rpm/**", "rpm: the database, proven by itself"),
