@@ -10,9 +10,11 @@
 mod build_context;
 pub mod cli;
 pub mod config;
+mod download;
 pub mod file_digests;
 mod gated_build;
 pub mod koji_rpms;
+mod man_page;
 mod pinned_images;
 mod policy_cases;
 mod provenance;

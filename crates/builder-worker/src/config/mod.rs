@@ -9,6 +9,8 @@ mod gate;
 mod hub;
 mod image;
 mod labels;
+mod lookaside;
+mod namespaces;
 mod policy;
 mod registry;
 mod sandbox;
@@ -24,6 +26,8 @@ pub use gate::GateSettings;
 pub use hub::HubSettings;
 pub use image::ImageSettings;
 pub use labels::{LabelSettings, UrlPiece, url_pieces};
+pub use lookaside::LookasideSettings;
+pub use namespaces::NamespaceSettings;
 pub use policy::PolicySettings;
 pub use registry::{AliasSettings, RegistrySettings};
 pub use sandbox::{SandboxSettings, SecretSettings, SubordinateIdSettings, UserNamespaceSetting};
@@ -41,6 +45,9 @@ pub struct Settings {
     /// Which dist-git repositories may be built.
     #[serde(default)]
     pub scm: ScmSettings,
+    /// Where large files of dist-git repositories are.
+    #[serde(default)]
+    pub lookaside: LookasideSettings,
     /// Under which name builds are imported.
     #[serde(default)]
     pub content_generator: ContentGeneratorSettings,
@@ -126,8 +133,16 @@ fn default_task_seconds() -> u64 {
 pub struct ScmSettings {
     /// kojid's `allowed_scms` syntax: `host:path-pattern` separated by blanks, `!` refuses. Empty allows nothing.
     pub allowed: String,
-    /// Also ask the hub's `build_from_scm` policy.
+    /// Also ask the hub's `build_from_scm` policy, as kojid does with `allowed_scms_use_policy`.
     pub use_hub_policy: bool,
+    /// Also ask the hub's `scm` policy after the checkout, as Koji's builder plugin scmpolicy does. It is told all branches
+    /// that hold the commit, which takes the history of the repository.
+    pub use_scm_policy: bool,
+    /// Whether a repository may ask for its git submodules (`submodules` in container.yaml). `allowed` holds for each.
+    pub submodules: bool,
+    /// Directories of dist-git that images are built from, and how their packages are called in Koji. Empty: any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub namespaces: Vec<NamespaceSettings>,
 }
 
 /// `[content_generator]`: the identity of imports.
@@ -246,11 +261,22 @@ impl Settings {
             return Err(bad(&format!("worker.{key}"), problem));
         }
         self.hub.check().map_err(|(key, problem)| bad(key, problem))?;
+        if self.registry.push.contains(['@', '/']) {
+            return Err(bad("registry.push", "is HOST or HOST:PORT; credentials are in `auth_file`"));
+        }
         self.policy.check(path)?;
         for (target, content) in &self.content {
             for source in &content.sources {
+                if source.url.as_deref().is_some_and(has_credentials) {
+                    let key = format!("content.{target}.sources.{}.url", source.name);
+                    return Err(bad(&key, "holds a user name or password, which would stand in logs and builds"));
+                }
                 source.origin().map_err(|problem| bad(&format!("content.{target}.sources.{}", source.name), problem))?;
             }
+        }
+        for namespace in &self.scm.namespaces {
+            let key = |part: &str| format!("scm.namespaces.{}.{part}", namespace.name);
+            namespace.check().map_err(|(part, problem)| bad(&key(part), &problem))?;
         }
         self.image.check().map_err(|(key, problem)| bad(key, problem))?;
         self.labels.check().map_err(|(key, problem)| bad(key, &problem))?;
@@ -293,6 +319,12 @@ impl Settings {
     pub fn tasks_dir(&self) -> PathBuf {
         self.worker.state_dir.join("tasks")
     }
+}
+
+/// Whether a URL has a part before `@`. Such URLs are refused: they end up in logs and in Koji.
+pub(crate) fn has_credentials(url: &str) -> bool {
+    let authority = url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or_default());
+    authority.contains('@')
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ fn a_minimal_file_gets_the_documented_defaults() {
 fn an_unknown_key_is_refused_with_its_line() {
     let text = GOOD.replace("state_dir =", "state_dri =");
     let message = message(&text);
-    let place = "w.toml:7:9: unknown key `state_dri`; did you mean `state_dir`?";
+    let place = "w.toml:7:5: unknown key `state_dri`; did you mean `state_dir`?";
     assert!(message.starts_with(&format!("the configuration is not valid: {place}")), "{message}");
 }
 
@@ -105,8 +105,34 @@ fn a_policy_file_stands_for_the_table() {
 }
 
 #[test]
+fn credentials_in_addresses_are_refused_without_being_shown() {
+    let url = "https://builder:hunter2@mirror.example.org/40/";
+    let content = GOOD.replace("http://mirror/40/", url);
+    let registry = GOOD.replace("push = \"registry", "push = \"builder:hunter2@registry");
+    let lookaside = format!("{GOOD}\n[lookaside]\nurl = \"https://u:hunter2@h/{{file}}/{{hash}}\"\n");
+    for (text, key) in [(content, "content."), (registry, "registry.push"), (lookaside, "password")] {
+        let message = message(&text);
+        assert!(message.contains(key) && !message.contains("hunter2"), "{message}");
+    }
+    assert!(!has_credentials("https://h/a@b") && has_credentials("http://u@h"));
+}
+
+#[test]
+fn lookaside_namespaces_and_scm_policies_are_read_and_checked() {
+    let own = "\n[scm]\nuse_scm_policy = true\n[[scm.namespaces]]\nname = \"container\"\n\
+               components = [\"{name}-container\"]\n[lookaside]\nurl = \"https://h/{name}/{file}/{hash}\"\n";
+    let settings = Settings::parse(Path::new("w.toml"), &format!("{GOOD}{own}")).expect("settings");
+    assert_eq!((settings.scm.namespaces.len(), settings.lookaside.max_file_mb), (1, 2048));
+    let refused = |from: &str, to: &str| message(&format!("{GOOD}{}", own.replace(from, to)));
+    assert!(refused("{name}-container", "{nam}").contains("scm.namespaces.container.components"));
+    assert!(refused("\"container\"", "\"a/b\"").contains("one directory"));
+    assert!(refused("/{hash}", "").contains("{hash}"));
+    assert!(refused("use_scm_policy", "use_scm_polciy").contains("did you mean `use_scm_policy`"));
+}
+
+#[test]
 fn contradictions_are_refused() {
-    assert!(message(&GOOD.replace("cert =", "ca =")).contains("either `cert`"));
+    assert!(message(&GOOD.replace("cert =", "ca =")).contains("one way to log in: `cert`"));
     assert!(message(&GOOD.replace("tag = \"f40-build\"", "tag = \"a\", url = \"http://x/\"")).contains("sources.base"));
     assert!(message(&GOOD.replace("[registry]", "max_jobs = 0\n[registry]")).contains("max_jobs"));
 }

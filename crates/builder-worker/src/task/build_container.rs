@@ -38,6 +38,8 @@ struct Prepared {
     fetched: steps::Fetched,
     settings: steps::RepositorySettings,
     time: steps::BuildTime,
+    /// Of a dry run: what would end the build.
+    refusals: Vec<BoxedDiagnose>,
 }
 
 /// The request and the clients every step of the coordinator uses.
@@ -81,6 +83,9 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<Handled, BoxedDiagn
             return coordinator.finish_imported(&target.target.dest_tag_name, build, warnings).await;
         }
     };
+    if coordinator.params.dry_run {
+        return coordinator.tell(&prepared);
+    }
     let own = coordinator.context.settings.worker.arch();
     if generation == 0 && matches!(prepared.pinned.arches.as_slice(), [only] if only.arch == own) {
         coordinator.build_here(*prepared, &own).await
@@ -101,10 +106,23 @@ impl Coordinator<'_, '_> {
     async fn prepare(&mut self, info: &TaskInfo, src: &str, target_name: &TargetName) -> Result<Decided, BoxedDiagnose> {
         let (start_time, began) = (steps::now(), tokio::time::Instant::now());
         let (context, params) = (&mut *self.context, &self.params);
-        let target = steps::resolve_target(context, target_name, params, info.owner).await?;
-        let request = steps::SourceRequest { git_branch: &params.git_branch, scratch: params.scratch, owner: info.owner };
+        // A dry run tells of a locked tag among the rest (`foresee_name`).
+        let scratch = params.scratch || params.dry_run;
+        let wanted = steps::TargetUse { scratch, arch_override: &params.arch_override };
+        let target = steps::resolve_target(context, target_name, wanted, info.owner).await?;
+        let request = steps::SourceRequest {
+            git_branch: &params.git_branch,
+            scratch: params.scratch,
+            owner: info.owner,
+            channel: info.channel_id,
+            build_tag: Some(&target.target.build_tag_name),
+        };
         let fetched = steps::fetch_source(context, src, &request).await?;
         let settings = steps::read_container_yaml(context, &fetched.tree.root, &target.arches)?;
+        steps::fetch_submodules(context, &fetched, settings.wants_submodules()).await?;
+        let help = steps::read_help(&fetched.tree.root)?.is_some();
+        // Fetched where the image is built; what is wrong with the list is known before.
+        steps::read_sources(&fetched.tree.root, &context.settings.lookaside)?;
         let time = steps::BuildTime::new(began, settings.buildtime_limit());
         let mut plans = Vec::new();
         for arch in &settings.arches {
@@ -120,18 +138,26 @@ impl Coordinator<'_, '_> {
         let parents =
             time.within(steps::pin_parents(context, &self.registry, &self.store, &plans, params, &target_name.0)).await?;
         let named = steps::name_build(&plans, &parents, params)?;
-        let reserved = if params.scratch {
-            None
-        } else {
-            match steps::reserve_build(context, &target, &named).await? {
-                Claim::Reserved(reserved) => Some(reserved),
+        let namespaces = &context.settings.scm.namespaces;
+        let rpm_builds = steps::check_namespace(namespaces, &fetched.source, &named.labels.component)?;
+        let (mut reserved, mut foreseen) = (None, None);
+        let request = steps::NameRequest::of_labels(&named.labels, rpm_builds);
+        if params.dry_run && !params.scratch {
+            foreseen = Some(steps::foresee_name(context, &target, &request, info.owner).await?);
+        } else if !params.scratch {
+            match steps::reserve_build(context, &target, &request).await? {
+                Claim::Reserved(name) => reserved = Some(name),
                 Claim::AlreadyImported(build) => {
                     return Ok(Decided::AlreadyImported(Box::new(target), build, settings.warnings));
                 }
             }
-        };
+        }
         let labels = &named.labels;
-        let release = reserved.as_ref().map_or_else(|| format!("scratch.{}", context.task), |r| r.nvr.release.clone());
+        let release = match (&reserved, &foreseen) {
+            (Some(reserved), _) => reserved.nvr.release.clone(),
+            (None, Some(foreseen)) => foreseen.release.clone(),
+            (None, None) => format!("scratch.{}", context.task),
+        };
         let floating = settings.floating_tags(&labels.version);
         let unique = context.task.to_string();
         let floating = floating.as_deref();
@@ -173,15 +199,31 @@ impl Coordinator<'_, '_> {
             koji_repos: content.koji_repos,
             labels: set,
             tags,
+            help,
             start_time,
             warnings,
         };
-        Ok(Decided::Build(Box::new(Prepared { pinned, reserved, fetched, settings, time })))
+        let refusals = foreseen.map(|foreseen| foreseen.refusals).unwrap_or_default();
+        Ok(Decided::Build(Box::new(Prepared { pinned, reserved, fetched, settings, time, refusals })))
+    }
+
+    /// The end of a dry run.
+    fn tell(&self, prepared: &Prepared) -> Result<Handled, BoxedDiagnose> {
+        let plan = steps::tell_plan(self.context, &prepared.pinned);
+        if !prepared.refusals.is_empty() {
+            return Err(steps::WouldBeRefused::new(&prepared.refusals).into());
+        }
+        let user_warnings = prepared.pinned.warnings.clone();
+        Ok(Handled::Done(BuildContainerResult {
+            user_warnings,
+            dry_run: Some(Box::new(plan)),
+            ..BuildContainerResult::default()
+        }))
     }
 
     /// The build of the host's own architecture alone.
     async fn build_here(&self, prepared: Prepared, arch: &Arch) -> Result<Handled, BoxedDiagnose> {
-        let Prepared { pinned, reserved, fetched, settings, time } = &prepared;
+        let Prepared { pinned, reserved, fetched, settings, time, refusals: _ } = &prepared;
         let dir = reserved.as_ref().map(|reserved| steps::upload_dir(self.context, reserved));
         let fixed: Vec<_> = std::iter::once(&pinned.tags.unique).chain(&pinned.tags.primary).cloned().collect();
         let destination = Destination { tags: &fixed, archive_dir: dir.as_deref() };

@@ -22,10 +22,17 @@ pub async fn handle(context: &TaskContext<'_>) -> Result<ArchResult, BoxedDiagno
     let ArchRequest { arch, build: pinned, .. } = ArchRequest::from_params(info.request.as_deref().unwrap_or_default())?;
     let of = info.parent.map(|parent| format!(" of task {parent}")).unwrap_or_default();
     context.log.step(&format!("task {}: {} for {arch}{of}", context.task, pinned.nvr));
-    let request = steps::SourceRequest { git_branch: &pinned.git_branch, scratch: pinned.scratch, owner: pinned.owner_id };
+    let request = steps::SourceRequest {
+        git_branch: &pinned.git_branch,
+        scratch: pinned.scratch,
+        owner: pinned.owner_id,
+        channel: info.channel_id,
+        build_tag: None,
+    };
     let fetched = steps::fetch_source(context, &pinned.source, &request).await?;
     // The coordinator has told the packager about the file already.
     let settings = steps::read_container_yaml(context, &fetched.tree.root, std::slice::from_ref(&arch))?;
+    steps::fetch_submodules(context, &fetched, settings.wants_submodules()).await?;
     let time = steps::BuildTime::new(began, settings.buildtime_limit());
     let store = Store::open(&context.settings.store_dir())?;
     let registry = Registry::new(context.settings.registry.client_config())?;

@@ -6,6 +6,7 @@
 
 mod arch_result;
 mod build_container;
+mod build_source_container;
 mod create_container;
 mod log;
 mod one_arch;
@@ -22,8 +23,11 @@ pub use run::run;
 pub use steps::{config_texts, layer_source, now, today};
 pub use ticket::TaskTicket;
 
-/// The methods this builder handles; reported to the hub with every check-in.
-pub const METHODS: [&str; 2] = ["buildContainer", CREATE_CONTAINER];
+/// Method of the task that builds an image of source packages.
+const BUILD_SOURCE_CONTAINER: &str = "buildSourceContainer";
+
+/// The methods this builder handles, that of coordinators first; reported to the hub with every check-in.
+pub const METHODS: [&str; 3] = ["buildContainer", CREATE_CONTAINER, BUILD_SOURCE_CONTAINER];
 
 /// The weight of a task while it runs (koji-containerbuild's `_taskWeight`).
 pub const TASK_WEIGHT: f64 = 2.0;

@@ -51,6 +51,7 @@ pub async fn build(
     time: &steps::BuildTime,
     destination: &Destination<'_>,
 ) -> Result<Built, BoxedDiagnose> {
+    time.within(steps::fetch_lookaside(context, fetched)).await?;
     let mut read = plan_for(arch, fetched)?;
     settings.set_release_env(&mut read.plan, &pinned.nvr.release);
     let parents = time.within(steps::pull_parents(context, registry, store, &pinned.parents, arch)).await?;
@@ -58,7 +59,8 @@ pub async fn build(
     labels.insert("architecture".into(), arch.to_string());
     let content = pinned.content.get(arch).map(Vec::as_slice).unwrap_or_default();
     let about = steps::AboutBuild {
-        nvr: pinned.nvr.to_string(),
+        nvr: pinned.nvr.clone(),
+        repository: pinned.repository.clone(),
         component: pinned.nvr.name.clone(),
         target: pinned.target.0.clone(),
         dest_tag: pinned.dest_tag.clone(),

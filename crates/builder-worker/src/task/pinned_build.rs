@@ -55,6 +55,9 @@ pub struct PinnedBuild {
     pub labels: BTreeMap<String, String>,
     /// Tags in the registry.
     pub tags: ImageTagSet,
+    /// Whether the repository has a help file, which is in the image as a manual page.
+    #[serde(default)]
+    pub help: bool,
     /// When the build began, seconds since 1970.
     pub start_time: i64,
     /// Remarks for the packager.
@@ -209,6 +212,7 @@ pub(in crate::task) mod tests {
             koji_repos: vec![PinnedRepo { tag: KojiTag("f40-build".into()), repo_id: RepoId(7) }],
             labels: BTreeMap::from([("vendor".to_owned(), "Ex & Co".to_owned())]),
             tags: ImageTagSet::new(build_model::BuildKind::Normal, "f40", "77", "1.0", "7", None).expect("tags"),
+            help: false,
             start_time: 1_795_478_399,
             warnings: vec!["a remark".into()],
         }

@@ -11,7 +11,7 @@ use super::build_container::{self, Handled};
 use super::log::TaskLog;
 use super::outcome::{Failure, Outcome};
 use super::pinned_build::CREATE_CONTAINER;
-use super::{TaskTicket, create_container};
+use super::{BUILD_SOURCE_CONTAINER, TaskTicket, build_source_container, create_container};
 use crate::config::Settings;
 use crate::worker::Journal;
 
@@ -122,7 +122,12 @@ async fn run_task(settings: &Settings, ticket: &TaskTicket, dir: &Path) -> anyho
             }
         }
     } else {
-        let outcome = match build_container::handle(&mut context).await {
+        let handled = if ticket.method == BUILD_SOURCE_CONTAINER {
+            build_source_container::handle(&mut context).await.map(Handled::Done)
+        } else {
+            build_container::handle(&mut context).await
+        };
+        let outcome = match handled {
             Ok(Handled::Done(result)) => {
                 for warning in &result.user_warnings {
                     log.step(&format!("warning: {warning}"));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, KojiTag};
+use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, KojiTag, Nvr};
 use image_build::{BuiltImage, CancelFlag, Progress, ProgressEvent};
 use image_layers::{FileDigestAlgorithm, MergedView, Store};
 use rpm_provenance::policy::{ReleaseRules, RuleOutcome, Ruling};
@@ -12,6 +12,7 @@ use rpm_provenance::report::{Difference, FilesSection, ParentImage};
 use rpm_provenance::{ContentSource, Proof, Provenance, Report, files, report, rpmdb};
 
 use super::account_files::{Databases, account_files, new_layers};
+use super::add_record::{Record, add_record};
 use super::{Fetched, Parents, archive_logs, today};
 use crate::build_context::BuildContext;
 use crate::file_digests::FileDigests;
@@ -40,7 +41,9 @@ pub struct BuiltArch {
 /// What the report says of a build besides what is in the image.
 pub struct AboutBuild {
     /// Name-version-release.
-    pub nvr: String,
+    pub nvr: Nvr,
+    /// Repository path in the registry.
+    pub repository: String,
     /// The Koji package.
     pub component: String,
     /// The build target.
@@ -171,8 +174,21 @@ pub async fn build_arch(
         cache_dir: settings.gate_cache_dir(),
         cache_limit: settings.gate.cache_limit(),
     };
-    let result = gated_build::build(&request, reach).await?;
+    let mut result = gated_build::build(&request, reach).await?;
     let (proof, databases) = prove(context, store, arch, &result.built, &result.verdicts, lookup.as_ref()).await?;
+    let dockerfile = dist_git::find_dockerfile(&fetched.tree.root)?;
+    let record = Record {
+        nvr: &about.nvr,
+        repository: &about.repository,
+        arch,
+        root: &fetched.tree.root,
+        dockerfile: &dockerfile,
+        content,
+        packages: &proof.packages,
+        source_date_epoch: fetched.tree.commit_time,
+    };
+    let record_dir = work_dir.join("record");
+    tokio::task::block_in_place(|| add_record(store, &settings.image, &mut result.built, &record, &record_dir))?;
     let mut document = describe(arch, read, about, &result, &proof, databases.as_ref());
     // Whose files they are means something only once the packages are proven.
     if let Some(databases) = databases.filter(|_| proof.problems.is_empty()) {
@@ -227,7 +243,7 @@ fn describe(
         pins: &result.pins,
         verdicts: &result.verdicts,
         why: &why.unwrap_or_default(),
-        ..Report::of(&about.nvr, arch.as_str(), proof)
+        ..Report::of(&about.nvr.to_string(), arch.as_str(), proof)
     })
 }
 

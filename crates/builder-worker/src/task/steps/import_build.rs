@@ -1,26 +1,23 @@
-//! `CGImport`. What this task writes goes into a fresh upload directory: the hub moves the files away and, on an error
-//! after that, deletes them (koji-facts §6), so a directory is never used twice, and never the one the logs stream to.
-//! What other tasks built (image archives, their logs) is imported from those tasks' output, where only the host that
-//! built it could write, and only while it did.
+//! The import of an image build: what is told to Koji, and the files that belong to it. What other tasks built (image
+//! archives, their logs) is imported from those tasks' output, where only the host that built it could write, and only
+//! while it did.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use build_model::{Blame, BoxedDiagnose, BuildContainerParams, BuildId, Diagnose};
+use build_model::{BoxedDiagnose, BuildContainerParams, BuildId};
 use content_generator::{
     ArchOutput, ContentGenerator, ImageIndex, ImageInfo, ImportInput, LogFile, OsbsBuild, ParentBuild, ParentImage,
 };
-use koji_session::HubError;
 
+use super::add_record::HELP;
 use super::import_files::output_file;
-use super::{Published, now, still_ours};
+use super::upload_and_import::upload_and_import;
+use super::{Published, now};
 use crate::task::arch_result::ArchResult;
 use crate::task::pinned_build::PinnedBuild;
 use crate::task::run::{TaskContext, WorkFileError};
 use crate::worker::Reserved;
-
-/// The directory of an import: the hub's whole work directory, because its files come from several tasks.
-const WORK: &str = ".";
 
 /// What is imported.
 pub struct ImportRequest<'a> {
@@ -38,51 +35,6 @@ pub struct ImportRequest<'a> {
     pub reserved: &'a Reserved,
     /// Where this task's own files go, below the hub's work directory.
     pub upload_dir: &'a str,
-}
-
-/// A plugin of the hub refused the import: ours (`koji-plugin/hub/containerbuild.py`), or one of the site's.
-#[derive(Debug, thiserror::Error)]
-#[error("the hub refused the import: {text}")]
-pub struct ImportRefused {
-    text: String,
-    plugin: String,
-}
-
-impl ImportRefused {
-    /// Tells a plugin's refusal from other faults.
-    fn of(error: HubError) -> BoxedDiagnose {
-        let HubError::Fault(fault) = &error else { return error.into() };
-        let Some(refusal) = fault.callback_refusal() else { return error.into() };
-        tracing::warn!(%fault, "the hub refused the import");
-        let text = match refusal.exception {
-            "koji.ParameterError" => refusal.text.to_owned(),
-            // No refusal but a failure: its class is part of what happened.
-            exception => format!("its {} callback failed with {exception}: {}", refusal.callback, refusal.text),
-        };
-        ImportRefused { text, plugin: refusal.plugin.to_owned() }.into()
-    }
-}
-
-impl Diagnose for ImportRefused {
-    fn blame(&self) -> Blame {
-        Blame::Hub
-    }
-    fn kind(&self) -> &'static str {
-        "import-refused"
-    }
-    fn hint(&self) -> Option<String> {
-        Some(format!(
-            "the hub's plugin {} says so; its configuration and the hub's log tell its administrators more",
-            self.plugin
-        ))
-    }
-}
-
-/// A directory below the hub's work directory that no other run of this task has used: the reservation's token is new, or
-/// the time is.
-pub fn upload_dir(context: &TaskContext<'_>, reserved: &Reserved) -> String {
-    let mark: String = reserved.token.chars().take(8).collect();
-    format!("koji-upload/containerbuild-{}-{}-{mark}", context.task, now())
 }
 
 /// Uploads the files and imports the build.
@@ -107,19 +59,8 @@ pub async fn import_build(context: &TaskContext<'_>, request: &ImportRequest<'_>
         logs.push(own_log(request, &path, name)?);
         uploads.push((path, name.clone()));
     }
-    let metadata = content_generator::metadata(&import_input(context, request, logs))?;
-    let metadata_path = dir.join("metadata.json");
-    std::fs::write(&metadata_path, metadata.to_string())
-        .map_err(|source| WorkFileError { path: metadata_path.clone(), source })?;
-    uploads.push((metadata_path, "metadata.json".into()));
-    for (path, name) in &uploads {
-        context.session.upload_file(path, request.upload_dir, name, &|_, _| {}).await?;
-    }
-    // CGImport itself is not tied to the task, so ask last thing before it.
-    still_ours(context).await?;
-    let build = import_once(context, request).await?;
-    context.log.step(&format!("imported {} as build {build}", request.reserved.nvr));
-    Ok(build)
+    let input = import_input(context, request, logs);
+    upload_and_import(context, request.reserved, request.upload_dir, &dir, uploads, &input).await
 }
 
 /// A file of this task; `ARCH.log` and the like belong to their architecture.
@@ -130,20 +71,6 @@ fn own_log(request: &ImportRequest<'_>, path: &Path, name: &str) -> Result<LogFi
     };
     let arch = request.results.iter().find(of_arch).map(|r| r.arch.clone());
     Ok(LogFile { file: output_file(path, name, Some(request.upload_dir))?, arch })
-}
-
-/// Imports; when the answer was lost, looks whether the hub did it (hubs before 1.36 do not notice a repeated call).
-async fn import_once(context: &TaskContext<'_>, request: &ImportRequest<'_>) -> Result<BuildId, BoxedDiagnose> {
-    let metadata = format!("{}/metadata.json", request.upload_dir);
-    match context.session.import(&metadata, WORK, &request.reserved.token).await {
-        Ok(build) => Ok(build),
-        Err(error) => match context.session.get_build(&request.reserved.nvr).await {
-            Ok(Some(build)) if build.state == koji_session::BuildState::Complete && build.task_id == Some(context.task) => {
-                Ok(build.id)
-            }
-            _ => Err(ImportRefused::of(error)),
-        },
-    }
 }
 
 fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, logs: Vec<LogFile>) -> ImportInput {
@@ -184,6 +111,8 @@ fn import_input(context: &TaskContext<'_>, request: &ImportRequest<'_>, logs: Ve
                 pull: published.pull_specs.clone(),
                 digests: BTreeMap::from([(published.media_type.clone(), published.digest.clone())]),
             }),
+            help: pinned.help.then(|| HELP.to_owned()),
+            sources_for_nvr: None,
         },
         osbs_build: OsbsBuild::default(),
         userdata: request.params.userdata.clone(),

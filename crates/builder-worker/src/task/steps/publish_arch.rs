@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use build_model::BoxedDiagnose;
+use build_model::{Arch, BoxedDiagnose, Digest};
 use content_generator::{BuildrootHost, DockerInfo, LayerSize, OutputFile, RpmComponent, Tool};
-use image_layers::{Store, docker_archive};
+use image_layers::{LocalImage, Store, docker_archive};
 use registry::{IndexMember, PushEvent, Registry};
 
 use super::import_files::output_file;
@@ -31,11 +31,11 @@ pub async fn publish_arch(
     destination: &Destination<'_>,
 ) -> Result<ArchResult, BoxedDiagnose> {
     still_ours(context).await?;
-    let host = &context.settings.registry.push;
+    let registry_host = &context.settings.registry.push;
     let log = context.log.clone();
     let image = &built.built.image;
     let pushed = registry
-        .push(store, image, host, &pinned.repository, destination.tags, &move |event| {
+        .push(store, image, registry_host, &pinned.repository, destination.tags, &move |event| {
             if let PushEvent::Blob { digest, size, sent: true } = event {
                 log.step(&format!("sent {} ({} kB)", digest.short(), size >> 10));
             }
@@ -45,29 +45,21 @@ pub async fn publish_arch(
         context.log.step(&format!("pushed {spec}"));
     }
     let archive = match destination.archive_dir {
-        Some(dir) => Some(upload_archive(context, store, pinned, built, dir).await?),
+        Some(dir) => {
+            let inside = format!("{}:{}-{}", pinned.repository, pinned.nvr.version, pinned.nvr.release);
+            Some(upload_archive(context, store, image, &built.arch, inside, dir).await?)
+        }
         None => None,
     };
     let parent = pinned.base.as_ref().and_then(|name| parents.get(name));
+    let (host, tools) = buildroot(context);
     Ok(ArchResult {
         arch: built.arch.clone(),
         repositories: pushed.pull_specs.clone(),
         member: IndexMember::of(&built.arch, image),
-        host: BuildrootHost { os: os_name(), arch: context.settings.worker.arch() },
-        tools: vec![Tool { name: "containerbuild".into(), version: env!("CARGO_PKG_VERSION").into() }],
-        docker: DockerInfo {
-            id: image.manifest.config.digest.clone(),
-            parent_id: parent.map(|p| p.manifest.config.digest.clone()),
-            layer_sizes: image
-                .layers()
-                .iter()
-                .map(|l| LayerSize::Compressed { digest: l.digest.clone(), size: l.size })
-                .collect(),
-            repositories: pushed.pull_specs,
-            tags: Vec::new(),
-            digests: BTreeMap::from([(image.manifest_media_type.clone(), pushed.digest)]),
-            config: serde_json::from_slice(&image.config_bytes).unwrap_or(serde_json::Value::Null),
-        },
+        host,
+        tools,
+        docker: docker_info(image, parent.map(|p| &p.manifest.config.digest), pushed.pull_specs),
         components: components(built),
         archive,
         logs: Vec::new(),
@@ -75,17 +67,40 @@ pub async fn publish_arch(
     })
 }
 
-async fn upload_archive(
+/// What Koji records of an image that was pushed under `repositories`.
+pub fn docker_info(image: &LocalImage, parent: Option<&Digest>, repositories: Vec<String>) -> DockerInfo {
+    let layers = image.layers().iter();
+    DockerInfo {
+        id: image.manifest.config.digest.clone(),
+        parent_id: parent.cloned(),
+        layer_sizes: layers.map(|l| LayerSize::Compressed { digest: l.digest.clone(), size: l.size }).collect(),
+        repositories,
+        tags: Vec::new(),
+        digests: BTreeMap::from([(image.manifest_media_type.clone(), image.manifest_digest.clone())]),
+        config: serde_json::from_slice(&image.config_bytes).unwrap_or(serde_json::Value::Null),
+    }
+}
+
+/// The machine and the program, as a buildroot's.
+pub fn buildroot(context: &TaskContext<'_>) -> (BuildrootHost, Vec<Tool>) {
+    let host = BuildrootHost { os: os_name(), arch: context.settings.worker.arch() };
+    (host, vec![Tool { name: "containerbuild".into(), version: env!("CARGO_PKG_VERSION").into() }])
+}
+
+/// Uploads an image as `docker-archive` into `dir`; `inside` is the name in it, `REPOSITORY:TAG`.
+///
+/// # Errors
+/// The disk's or the hub's.
+pub async fn upload_archive(
     context: &TaskContext<'_>,
     store: &Store,
-    pinned: &PinnedBuild,
-    built: &BuiltArch,
+    image: &LocalImage,
+    arch: &Arch,
+    inside: String,
     dir: &str,
 ) -> Result<OutputFile, BoxedDiagnose> {
-    let image = &built.built.image;
-    let name = format!("docker-image-{}.{}.tar.gz", image.manifest.config.digest.hex(), built.arch);
+    let name = format!("docker-image-{}.{arch}.tar.gz", image.manifest.config.digest.hex());
     let path: PathBuf = context.work_dir.join(&name);
-    let inside = format!("{}:{}-{}", pinned.repository, pinned.nvr.version, pinned.nvr.release);
     tokio::task::block_in_place(|| docker_archive::write(store, image, &path, &[inside], true))?;
     let file = output_file(&path, &name, Some(dir))?;
     context.session.upload_file(&path, dir, &name, &|_, _| {}).await?;

@@ -182,6 +182,11 @@ impl RepositorySettings {
         self.yaml.buildtime_limit
     }
 
+    /// Whether the repository's submodules are wanted.
+    pub fn wants_submodules(&self) -> bool {
+        self.yaml.submodules
+    }
+
     /// Whether the repository does without an architecture that fails.
     pub fn is_optional(&self, arch: &Arch) -> bool {
         self.yaml.platforms.optional.contains(arch)

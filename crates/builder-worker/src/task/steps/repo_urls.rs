@@ -10,6 +10,7 @@ use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use rpm_provenance::ContentSource;
 use url::Url;
 
+use crate::config::has_credentials;
 use crate::task::run::TaskContext;
 
 /// A `.repo` file is a few lines; anything larger is something else.
@@ -105,6 +106,12 @@ pub async fn add_repo_urls(
 }
 
 fn check_host(url: &str, file: &str, allowed: &[String]) -> Result<(), RepoUrlError> {
+    if has_credentials(url) {
+        // It would stand in the logs and in Koji's record of the build. Neither URL is shown.
+        let problem = "it holds a URL with a user name or password".to_owned();
+        let url = if has_credentials(file) { "of the request".to_owned() } else { file.to_owned() };
+        return Err(RepoUrlError::Content { url, problem });
+    }
     let parsed = Url::parse(url).ok().filter(|u| matches!(u.scheme(), "http" | "https"));
     let Some(host) = parsed.as_ref().and_then(Url::host_str) else {
         return Err(RepoUrlError::Content { url: file.to_owned(), problem: format!("`{url}` is not an http or https URL") });
@@ -232,5 +239,10 @@ mod tests {
         let error = check_host("http://evil.example/x", "f", &allowed).expect_err("refused");
         assert_eq!((error.kind(), error.hint().as_deref()), ("repo-url-host", Some("allowed are: c.example.org")));
         assert!(check_host("file:///etc/passwd", "f", &allowed).is_err());
+        let secret = "http://u:hunter2@c.example.org/x";
+        for file in ["http://c.example.org/f.repo", secret] {
+            let error = check_host(secret, file, &allowed).expect_err("refused").to_string();
+            assert!(error.contains("password") && !error.contains("hunter2"), "{error}");
+        }
     }
 }

@@ -1,16 +1,51 @@
 //! Step 6: may this package go into the destination tag, and which release is free: `CGInitBuild`, token on disk
 //! before use. Run again with the same task it finds its own reservation. The undo is in `worker/settle.rs`.
 
-use build_model::{Blame, BoxedDiagnose, BuildId, Diagnose, FaultCode, KojiTag, Nvr};
+use build_model::{Blame, BoxedDiagnose, BuildId, Diagnose, FaultCode, ImageLabels, KojiTag, Nvr};
 use koji_session::{Build, BuildState, HubError};
+use rpm_provenance::files::Decision;
 
-use super::{Named, ResolvedTarget};
+use super::ResolvedTarget;
 use crate::task::pinned_build::PinnedBuild;
 use crate::task::run::TaskContext;
 use crate::worker::Reserved;
 
 /// How many releases are tried when the next one is always taken by somebody else.
 const TRIES: usize = 20;
+/// Source containers of one image build; each is a build that somebody asked for.
+const MAX_BESIDE: u32 = 500;
+
+/// The name a build wants.
+#[derive(Debug, Clone)]
+pub struct NameRequest {
+    /// Package and version.
+    pub component: String,
+    /// Version.
+    pub version: String,
+    /// How the release is found.
+    pub release: ReleaseRequest,
+    /// What becomes of a package that has RPM builds in the destination tag.
+    pub rpm_builds: Decision,
+}
+
+/// How the release of a build is found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReleaseRequest {
+    /// This one or none: the label or the option names it.
+    Explicit(String),
+    /// The one that follows the newest build's.
+    Next,
+    /// The first free one of `BASE.1`, `BASE.2`, …: source containers count beside the image they belong to.
+    Beside(String),
+}
+
+impl NameRequest {
+    /// Of an image: what its labels say.
+    pub fn of_labels(labels: &ImageLabels, rpm_builds: Decision) -> Self {
+        let release = labels.release.clone().map_or(ReleaseRequest::Next, ReleaseRequest::Explicit);
+        Self { component: labels.component.clone(), version: labels.version.clone(), release, rpm_builds }
+    }
+}
 
 /// The name a build got.
 pub enum Claim {
@@ -38,6 +73,16 @@ pub enum NameTaken {
         package: String,
         /// The destination tag.
         tag: KojiTag,
+    },
+    /// The package is an RPM package there.
+    #[error("{package} is an RPM package in tag {tag} ({build}); the image would take its place there")]
+    RpmPackage {
+        /// The component.
+        package: String,
+        /// The destination tag.
+        tag: KojiTag,
+        /// Its newest RPM build.
+        build: Nvr,
     },
     /// The NVR exists.
     #[error("{nvr} exists already (build {id}, {state:?})")]
@@ -78,6 +123,7 @@ impl Diagnose for NameTaken {
         match self {
             NameTaken::NotListed { .. } => "package-not-listed",
             NameTaken::Blocked { .. } => "package-blocked",
+            NameTaken::RpmPackage { .. } => "package-is-rpm",
             NameTaken::Exists { .. } => "nvr-exists",
             NameTaken::TokenLost { .. } => "nvr-token-lost",
             NameTaken::Crowded { .. } => "nvr-crowded",
@@ -91,6 +137,9 @@ impl Diagnose for NameTaken {
             NameTaken::Blocked { .. } => "ask release engineering why it is blocked".into(),
             NameTaken::Exists { state: BuildState::Building, .. } => {
                 "another task builds it now: raise the `release` label, or leave it out to get the next free one".into()
+            }
+            NameTaken::RpmPackage { package, .. } => {
+                format!("call the component `{package}-container`, or ask release engineering for a destination tag without RPMs")
             }
             NameTaken::Exists { .. } => "raise the `release` label, or leave it out to get the next free one".into(),
             NameTaken::TokenLost { .. } => "submit again; the name is free as soon as this task has ended".into(),
@@ -141,12 +190,12 @@ pub async fn held_reservation(context: &TaskContext<'_>, pinned: &PinnedBuild) -
 pub async fn reserve_build(
     context: &mut TaskContext<'_>,
     target: &ResolvedTarget,
-    named: &Named,
+    wanted: &NameRequest,
 ) -> Result<Claim, BoxedDiagnose> {
-    let labels = &named.labels;
-    check_package(context, &target.target.dest_tag_name, &labels.component).await?;
+    let explicit = matches!(wanted.release, ReleaseRequest::Explicit(_));
+    check_package(context, &target.target.dest_tag_name, wanted).await?;
     if let Some(reserved) =
-        context.journal.reserved().filter(|r| r.nvr.name == labels.component && r.nvr.version == labels.version)
+        context.journal.reserved().filter(|r| r.nvr.name == wanted.component && r.nvr.version == wanted.version)
     {
         let reserved = reserved.clone();
         let build = context.session.get_build(&reserved.nvr).await?;
@@ -161,17 +210,19 @@ pub async fn reserve_build(
             _ => context.journal.set_reserved(None)?,
         }
     }
+    let mut beside = 0_u32;
     for _ in 0..TRIES {
-        let release = match &labels.release {
-            Some(release) => release.clone(),
-            None => context.session.next_release(&labels.component, &labels.version).await?,
+        let release = match &wanted.release {
+            ReleaseRequest::Explicit(release) => release.clone(),
+            ReleaseRequest::Next => context.session.next_release(&wanted.component, &wanted.version).await?,
+            ReleaseRequest::Beside(base) => free_beside(context, wanted, base, &mut beside).await?,
         };
-        let nvr = Nvr { name: labels.component.clone(), version: labels.version.clone(), release };
+        let nvr = Nvr { name: wanted.component.clone(), version: wanted.version.clone(), release };
         if let Some(build) = context.session.get_build(&nvr).await? {
             if build.state == BuildState::Complete && build.task_id == Some(context.task) {
                 return Ok(Claim::AlreadyImported(Box::new(build)));
             }
-            if !is_reusable(build.state) && labels.release.is_some() {
+            if !is_reusable(build.state) && explicit {
                 return Err(NameTaken::Exists { nvr, id: build.id, state: build.state }.into());
             }
         }
@@ -192,14 +243,14 @@ pub async fn reserve_build(
                 match build {
                     Some(build) if own(&build) => {
                         context.journal.add_lost(build.id)?;
-                        if labels.release.is_some() {
+                        if explicit {
                             return Err(NameTaken::TokenLost { nvr, id: build.id }.into());
                         }
                     }
-                    Some(build) if labels.release.is_some() && !is_reusable(build.state) => {
+                    Some(build) if explicit && !is_reusable(build.state) => {
                         return Err(NameTaken::Exists { nvr, id: build.id, state: build.state }.into());
                     }
-                    _ if labels.release.is_some() => return Err(error.into()),
+                    _ if explicit => return Err(error.into()),
                     _ => {}
                 }
                 context.log.step(&format!("{nvr} is taken ({error}); trying the next release"));
@@ -207,7 +258,32 @@ pub async fn reserve_build(
             Err(error) => return Err(error.into()),
         }
     }
-    Err(NameTaken::Crowded { name: labels.component.clone(), version: labels.version.clone() }.into())
+    Err(NameTaken::Crowded { name: wanted.component.clone(), version: wanted.version.clone() }.into())
+}
+
+/// The next release of the form `BASE.N` that no other build has; `count` is the last N that was tried.
+async fn free_beside(
+    context: &TaskContext<'_>,
+    wanted: &NameRequest,
+    base: &str,
+    count: &mut u32,
+) -> Result<String, BoxedDiagnose> {
+    loop {
+        *count += 1;
+        let release = format!("{base}.{count}");
+        let nvr = Nvr { name: wanted.component.clone(), version: wanted.version.clone(), release };
+        let taken = context
+            .session
+            .get_build(&nvr)
+            .await?
+            .is_some_and(|build| !is_reusable(build.state) && build.task_id != Some(context.task));
+        if !taken {
+            return Ok(nvr.release);
+        }
+        if *count >= MAX_BESIDE {
+            return Err(NameTaken::Crowded { name: wanted.component.clone(), version: wanted.version.clone() }.into());
+        }
+    }
 }
 
 /// Whether the name cannot be reserved any more: by a fault of the hub, or because it has been, and only the answer is lost.
@@ -220,12 +296,26 @@ fn is_reusable(state: BuildState) -> bool {
     matches!(state, BuildState::Failed | BuildState::Canceled)
 }
 
-async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, package: &str) -> Result<(), BoxedDiagnose> {
-    let config = context.session.get_package_config(tag, package).await?;
-    let (package, tag) = (package.to_owned(), tag.clone());
+/// Whether the destination lists the package, as one that images may be of.
+///
+/// # Errors
+/// [`NameTaken`], or the hub's.
+pub async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, wanted: &NameRequest) -> Result<(), BoxedDiagnose> {
+    let config = context.session.get_package_config(tag, &wanted.component).await?;
+    let (package, tag) = (wanted.component.clone(), tag.clone());
     match config {
-        None => Err(NameTaken::NotListed { package, tag }.into()),
-        Some(config) if config.blocked => Err(NameTaken::Blocked { package, tag }.into()),
-        Some(_) => Ok(()),
+        None => return Err(NameTaken::NotListed { package, tag }.into()),
+        Some(config) if config.blocked => return Err(NameTaken::Blocked { package, tag }.into()),
+        Some(_) => {}
     }
+    if wanted.rpm_builds == Decision::Allow {
+        return Ok(());
+    }
+    let Some(build) = context.session.latest_rpm_build(&tag, &package).await? else { return Ok(()) };
+    let error = NameTaken::RpmPackage { package, tag, build };
+    if wanted.rpm_builds == Decision::Refuse {
+        return Err(error.into());
+    }
+    context.log.step(&format!("warning: {error}"));
+    Ok(())
 }

@@ -5,6 +5,15 @@ use koji_session::{BuildTarget, Session, Tag};
 
 use crate::task::run::TaskContext;
 
+/// What a target is wanted for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TargetUse<'a> {
+    /// No Koji build is made, so the destination does not matter.
+    pub scratch: bool,
+    /// Architectures instead of the build tag's.
+    pub arch_override: &'a [Arch],
+}
+
 /// The target at one event.
 pub struct ResolvedTarget {
     /// Every query of this build that takes an event uses this one.
@@ -87,14 +96,14 @@ impl Diagnose for TargetError {
 pub async fn resolve_target(
     context: &TaskContext<'_>,
     name: &TargetName,
-    params: &build_model::BuildContainerParams,
+    wanted: TargetUse<'_>,
     owner: Option<i64>,
 ) -> Result<ResolvedTarget, build_model::BoxedDiagnose> {
     let session = &context.session;
     let event = session.last_event().await?;
     let target = session.get_build_target(name, Some(event)).await?.ok_or_else(|| TargetError::NotFound(name.clone()))?;
     let destination = session.get_tag(&target.dest_tag_name).await?;
-    if let Some(destination) = destination.filter(|_| !params.scratch) {
+    if let Some(destination) = destination.filter(|_| !wanted.scratch) {
         check_destination(session, destination, owner).await?;
     }
     let build_tag = target.build_tag_name.clone();
@@ -103,15 +112,15 @@ pub async fn resolve_target(
     if offered.is_empty() {
         return Err(TargetError::NoArches(build_tag).into());
     }
-    let arches: Vec<Arch> = if params.arch_override.is_empty() {
+    let arches: Vec<Arch> = if wanted.arch_override.is_empty() {
         offered.clone()
     } else {
-        params.arch_override.iter().filter(|a| offered.contains(a)).cloned().collect()
+        wanted.arch_override.iter().filter(|a| offered.contains(a)).cloned().collect()
     };
     if arches.is_empty() {
         let list = |arches: &[Arch]| arches.iter().map(Arch::as_str).collect::<Vec<_>>().join(" ");
         return Err(
-            TargetError::ArchNotOffered { asked: list(&params.arch_override), tag: build_tag, offered: list(&offered) }.into()
+            TargetError::ArchNotOffered { asked: list(wanted.arch_override), tag: build_tag, offered: list(&offered) }.into()
         );
     }
     let owner = match owner {
@@ -122,7 +131,10 @@ pub async fn resolve_target(
 }
 
 /// Whether the owner of the task may tag there: the hub asks that last of all (`host.tagBuild` acts as the owner).
-async fn check_destination(session: &Session, tag: Tag, owner: Option<i64>) -> Result<(), build_model::BoxedDiagnose> {
+///
+/// # Errors
+/// [`TargetError`], or the hub's.
+pub async fn check_destination(session: &Session, tag: Tag, owner: Option<i64>) -> Result<(), build_model::BoxedDiagnose> {
     if tag.locked {
         return Err(TargetError::Locked(tag.name).into());
     }
