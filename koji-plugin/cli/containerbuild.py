@@ -113,6 +113,12 @@ def _container_parser(options):
     )
     parser.add_option("--git-branch", metavar="BRANCH", help="Branch the commit is on (required)")
     parser.add_option("--release", help="Set the release value")
+    parser.add_option(
+        "--dry-run",
+        action="store_true",
+        help="Decide everything on a builder, print it (N-V-R, tags, parents, repositories, what would be refused), and build"
+        " nothing. Exit status 1 when the build would be refused",
+    )
     parser.add_option("--koji-parent-build", metavar="NVR", help="Use the image of this Koji build as the parent")
     parser.add_option(
         "--compose-id",
@@ -158,6 +164,7 @@ def _container_opts(parser, flags):
         "git_branch",
         "yum_repourls",
         "release",
+        "dry_run",
         "koji_parent_build",
         "signing_intent",
         "compose_ids",

@@ -31,6 +31,7 @@ DEFAULT_CONFIG = "/etc/koji-hub/plugins/containerbuild.conf"
 # Every key of the configuration. What each means stands in containerbuild.conf.
 DEFAULTS = {
     "channel": "container",
+    "source_channel": "",
     "check_imports": "yes",
     "content_generators": "containerbuild",
     "task_methods": "buildContainer buildSourceContainer",
@@ -65,34 +66,22 @@ def buildContainer(src, target, opts=None, priority=None, channel=None):
     :raises koji.ParameterError: when an argument cannot lead to a build; no task exists then
     """
     context.session.assertLogin()
-    extension = _extension()
-    checked = extension.check_build_container(src, target, opts, priority)
-    if checked["needs_admin"] and not context.session.hasPerm("admin"):
-        raise koji.ActionNotAllowed("only admins may create high-priority tasks")
-    found = kojihub.get_build_target(checked["target"])
-    if found is None:
-        known = [row["name"] for row in kojihub.get_build_targets()]
-        raise koji.ParameterError(extension.unknown_target(checked["target"], known))
-
-    kojihub.assert_policy("container_build", _policy_data(checked, found, channel))
-    options = {}
-    if checked["priority"] is not None:
-        options["priority"] = checked["priority"]
+    checked = _extension().check_build_container(src, target, opts, priority)
+    _assert_priority(checked)
+    found = _known_target(checked["target"])
+    kojihub.assert_policy("container_build", _policy_data("buildContainer", checked["src"], checked, found, channel))
     channel = _settings()["channel"] if channel is None else channel
-    if channel:
-        # An empty channel leaves the choice to the hub's `channel` policy alone.
-        options["channel"] = channel
-    return kojihub.make_task("buildContainer", [checked["src"], checked["target"], checked["opts"]], **options)
+    return _make_task("buildContainer", [checked["src"], checked["target"], checked["opts"]], checked, channel)
 
 
-def _policy_data(checked, target, channel):
-    """What the rules of the policy `container_build` can ask about."""
-    source = urllib.parse.urlsplit(checked["src"])
+def _policy_data(method, src, checked, target, channel):
+    """What the rules of the policy `container_build` can ask about. `src` is the image's source for a source container, too."""
+    source = urllib.parse.urlsplit(src)
     opts = checked["opts"]
     data = {
-        "method": "buildContainer",
+        "method": method,
         "user_id": context.session.user_id,
-        "source": checked["src"],
+        "source": src,
         "target": checked["target"],
         "build_tag": target.get("build_tag_name"),
         "scratch": bool(opts.get("scratch")),
@@ -147,12 +136,60 @@ class ContainerRepoUrlHostsTest(koji.policy.BaseSimpleTest):
 
 @export
 def buildSourceContainer(target, opts=None, priority=None, channel=None):
-    """Refuse: source containers are not available yet
+    """Create a task that builds an image of the source packages of everything in a container image
 
-    The call exists because clients know it; they get a sentence instead of "Invalid method".
+    :param str target: name of the build target
+    :param dict opts: options of the build; koji_build_id or koji_build_nvr names the image
+    :param int priority: relative to the default; a negative number runs sooner and needs the admin permission
+    :param str channel: channel of the task; None takes the one of the plugin's configuration
+    :returns int: the id of the task
+    :raises koji.ParameterError: when an argument cannot lead to a build; no task exists then
     """
     context.session.assertLogin()
-    raise koji.GenericError("Source containers are not available yet on this hub; only buildContainer is")
+    extension = _extension()
+    checked = extension.check_build_source_container(target, opts, priority)
+    _assert_priority(checked)
+    found = _known_target(checked["target"])
+    by_id, by_nvr = (
+        None if checked["opts"].get(key) is None else _build(checked["opts"][key]) for key in ("koji_build_id", "koji_build_nvr")
+    )
+    checked["opts"] = extension.check_source_build(checked["opts"], by_id, by_nvr)
+    src = (by_id or by_nvr)["source"] or ""
+    kojihub.assert_policy("container_build", _policy_data("buildSourceContainer", src, checked, found, channel))
+    if channel is None:
+        settings = _settings()
+        channel = settings["source_channel"] or settings["channel"]
+    return _make_task("buildSourceContainer", [checked["target"], checked["opts"]], checked, channel)
+
+
+def _assert_priority(checked):
+    if checked["needs_admin"] and not context.session.hasPerm("admin"):
+        raise koji.ActionNotAllowed("only admins may create high-priority tasks")
+
+
+def _known_target(name):
+    """The build target of that name; a refusal names the nearest one."""
+    found = kojihub.get_build_target(name)
+    if found is None:
+        known = [row["name"] for row in kojihub.get_build_targets()]
+        raise koji.ParameterError(_extension().unknown_target(name, known))
+    return found
+
+
+def _build(key):
+    """What decides whether a build has sources; None when there is none. Not the whole row: it holds times."""
+    row = kojihub.get_build(key)
+    return row and {name: row[name] for name in ("id", "name", "version", "release", "state", "extra", "source")}
+
+
+def _make_task(method, arguments, checked, channel):
+    options = {}
+    if checked["priority"] is not None:
+        options["priority"] = checked["priority"]
+    if channel:
+        # An empty channel leaves the choice to the hub's `channel` policy alone.
+        options["channel"] = channel
+    return kojihub.make_task(method, arguments, **options)
 
 
 @callback("preImport")
@@ -313,6 +350,7 @@ def _read_settings(path, parser):
             raise koji.ConfigurationError(f"{path}: {key} must be refuse, warn or allow")
     return {
         "channel": value["channel"],
+        "source_channel": value["source_channel"],
         "check_imports": check,
         "content_generators": value["content_generators"].split(),
         "batch": max(1, batch),

@@ -7,6 +7,8 @@
 //! is no `Exception` and would pass the hub's own error handling as an HTTP 500.
 
 mod build_container;
+mod build_source_container;
+mod call_arguments;
 mod convert;
 mod fence;
 mod import_check;
@@ -19,6 +21,8 @@ use pyo3::prelude::*;
 mod containerbuild_hub {
     #[pymodule_export]
     use crate::build_container::{check_build_container, unknown_target};
+    #[pymodule_export]
+    use crate::build_source_container::{check_build_source_container, check_source_build};
     #[pymodule_export]
     use crate::import_check::{check_import, container_import};
 
