@@ -21,8 +21,15 @@ POLICIES = {
         "all :: use default",
     ],
     "build_from_scm": [
-        "match scm_repository /container/* :: allow",
+        "match scm_repository /container/frozen* :: deny this repository is frozen",
+        "match method buildContainer && match scm_repository /container/* :: allow",
         "all :: deny only repositories below /container may be built",
+    ],
+    # Asked by Koji's builder plugin scmpolicy, and by workers with scm.use_scm_policy.
+    "scm": [
+        "bool scratch :: allow",
+        "match_all branches private-* :: deny commits of private branches are for scratch builds",
+        "all :: allow",
     ],
 }
 

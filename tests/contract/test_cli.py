@@ -149,4 +149,4 @@ def test_source_container_build_needs_a_build(scene, run):
     text = "koji: error: at least one of --koji-build-id and --koji-build-nvr has to be specified"
     assert (done.returncode, done.stderr.splitlines()[-1]) == (2, text)
     done = run("source-container-build", target, "--koji-build-nvr", "no-such-1", "--nowait")
-    assert done.returncode != 0 and "Source containers are not available yet" in done.stderr
+    assert done.returncode == 2 and "no-such-1" in done.stderr.splitlines()[-1]

@@ -136,9 +136,3 @@ def test_the_policy_container_build_allows_what_no_rule_denies_and_knows_target_
     assert other.buildContainer(SOURCE, target, {"git_branch": "f40", "scratch": True})
     fine = {"git_branch": "f40", "yum_repourls": ["https://repos.example.org/x.repo"]}
     assert other.buildContainer(SOURCE, scene.target("plain")[0], fine)
-
-
-def test_source_containers_are_refused_plainly(scene, packager):
-    target, _, _ = scene.target()
-    with pytest.raises(koji.GenericError, match="not available yet"):
-        packager.buildSourceContainer(target, {"koji_build_id": 1})
