@@ -34,6 +34,9 @@ def handle_container_build(options, session, args):
     if "#" not in source:
         parser.error("scm URL must be of the form <url_to_repository>#<revision>")
     opts = _container_opts(parser, flags)
+    if flags.dry_run and flags.wait is None:
+        # What it tells is the whole point, and it is quick.
+        flags.wait = True
 
     return _submit(parser, options, session, flags, target, "buildContainer", [source, target, opts])
 

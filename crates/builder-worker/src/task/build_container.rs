@@ -10,7 +10,9 @@
 
 use std::collections::BTreeMap;
 
-use build_model::{Arch, BoxedDiagnose, BuildContainerParams, BuildContainerResult, ImageLabels, ImageTagSet, Nvr, TargetName};
+use build_model::{
+    Arch, BoxedDiagnose, BuildContainerParams, BuildContainerResult, ImageLabels, ImageTagSet, Nvr, ScmUrl, TargetName,
+};
 use image_layers::Store;
 use koji_session::{Build, TaskInfo, Value};
 use registry::Registry;
@@ -323,6 +325,8 @@ impl Coordinator<'_, '_> {
 fn parse_request(request: &[Value]) -> Result<(String, TargetName, BuildContainerParams), BoxedDiagnose> {
     let [src, target, rest @ ..] = request else { return Err(BadTask("fewer than two arguments").into()) };
     let src = src.as_str().ok_or(BadTask("src is not a string"))?;
+    // Before it is told to anybody: a source may not hold a password.
+    src.parse::<ScmUrl>()?;
     let target = target.as_str().ok_or(BadTask("target is not a string"))?;
     let opts = rest.first().map_or(serde_json::Value::Null, |v| v.to_json());
     Ok((src.to_owned(), TargetName(target.to_owned()), BuildContainerParams::from_opts(&opts)?))
@@ -355,6 +359,9 @@ mod tests {
         let message = |request: &[Value]| parse_request(request).expect_err("must be refused").to_string();
         assert!(message(&[]).contains("fewer than two"));
         assert!(message(&[value(1.into()), value("t".into())]).contains("src is not a string"));
-        assert!(message(&[value("s".into()), value("t".into())]).contains("git_branch"));
+        let source = value("git+https://h/container/web.git#1".into());
+        assert!(message(&[source, value("t".into())]).contains("git_branch"));
+        let secret = message(&[value("git+https://u:hunter2@h/web.git#1".into()), value("t".into())]);
+        assert!(secret.contains("password") && !secret.contains("hunter2"), "{secret}");
     }
 }
