@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use build_model::{Arch, BoxedDiagnose, BuildId, Nvra, ScmUrl};
+use build_model::{Arch, BoxedDiagnose, BuildId, ContainerYaml, Nvra, ScmUrl};
 use dockerfile::PlanOptions;
 use image_layers::{LocalImage, MergedView, UnpackLimits};
 use rpm_provenance::files::{self, Accounting, FileAccount, LayerSource, NewLayer, PackageFiles};
@@ -63,6 +63,9 @@ pub(super) async fn account(
             None
         }
     };
+    if let Some(why) = commit.as_deref().and_then(beyond_the_commit) {
+        unknown.push(format!("{FILES_UNKNOWN} (classes commit and unexplained): {why}"));
+    }
     let read = match &commit {
         Some(root) => match plan(root, what.arch) {
             Ok(read) => Some(read),
@@ -117,6 +120,17 @@ async fn checkout(koji: &KojiImage, dest: &std::path::Path) -> Result<PathBuf, S
     let url: ScmUrl = source.parse().map_err(|e| format!("the recorded source {source} cannot be read: {e}"))?;
     let tree = dist_git::checkout(&url, None, dest, &|line| tracing::debug!("{line}")).await;
     tree.map(|tree| tree.root).map_err(|error| format!("the commit cannot be had: {}", chain(&error)))
+}
+
+/// What the build context had besides the commit's own files: only the builders know where the site keeps it.
+fn beyond_the_commit(root: &std::path::Path) -> Option<String> {
+    let text = |name: &str| std::fs::read_to_string(root.join(name)).ok();
+    let lookaside = text(dist_git::SOURCES).and_then(|sources| dist_git::parse_sources(&sources).ok());
+    if let Some(files) = lookaside.filter(|files| !files.is_empty()) {
+        return Some(format!("{} names {} files of the site's lookaside cache", dist_git::SOURCES, files.len()));
+    }
+    let yaml = text("container.yaml").and_then(|yaml| ContainerYaml::parse(&yaml, "container.yaml").ok());
+    yaml.is_some_and(|yaml| yaml.submodules).then(|| "its git submodules are part of the build context".to_owned())
 }
 
 fn plan(root: &std::path::Path, arch: &Arch) -> Result<BuildContext, BoxedDiagnose> {
@@ -174,4 +188,22 @@ async fn parent_packages(what: &Verification<'_>, build: Option<BuildId>) -> Res
     let view = MergedView::new(layers.into_iter().rev().map(|layer| layer.dir).collect());
     // A rpmdb that cannot be read explains nothing, as in the build.
     Ok(rpmdb::read_view_with_files(&view).map(|(_, files)| files).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_the_site_keeps_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(beyond_the_commit(dir.path()), None);
+        std::fs::write(dir.path().join("container.yaml"), "submodules: false\n").expect("written");
+        std::fs::write(dir.path().join("sources"), "\n").expect("written");
+        assert_eq!(beyond_the_commit(dir.path()), None);
+        std::fs::write(dir.path().join("container.yaml"), "submodules: true\n").expect("written");
+        assert!(beyond_the_commit(dir.path()).is_some_and(|why| why.contains("submodules")));
+        std::fs::write(dir.path().join("sources"), format!("{}  a.gz\n", "0".repeat(32))).expect("written");
+        assert!(beyond_the_commit(dir.path()).is_some_and(|why| why.contains("1 files of the site's lookaside cache")));
+    }
 }
