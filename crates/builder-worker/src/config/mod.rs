@@ -264,6 +264,10 @@ impl Settings {
         if self.registry.push.contains(['@', '/']) {
             return Err(bad("registry.push", "is HOST or HOST:PORT; credentials are in `auth_file`"));
         }
+        // Here and not where it is parsed: errors of the parser show the line.
+        if self.lookaside.url.as_ref().is_some_and(|url| has_credentials(url.pattern())) {
+            return Err(bad("lookaside.url", "holds a user name or password, which would stand in logs"));
+        }
         self.policy.check(path)?;
         for (target, content) in &self.content {
             for source in &content.sources {

@@ -140,7 +140,7 @@ pub fn tell_plan(context: &TaskContext<'_>, pinned: &PinnedBuild) -> DryRun {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::steps::TargetError;
+    use crate::task::steps::resolve_target::TargetError;
 
     #[test]
     fn all_refusals_are_told_and_the_first_ones_blame_counts() {

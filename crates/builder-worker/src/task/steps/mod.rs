@@ -68,7 +68,7 @@ pub use pull_parents::{Parents, pull_parents};
 pub use read_container_yaml::{RepositorySettings, read_container_yaml};
 pub use repo_urls::add_repo_urls;
 pub use reserve_build::{Claim, Held, NameRequest, ReleaseRequest, held_reservation, reserve_build};
-pub use resolve_target::{ResolvedTarget, TargetError, TargetUse, resolve_target};
+pub use resolve_target::{ResolvedTarget, TargetUse, resolve_target};
 pub use site_labels::add_site_labels;
 pub use still_ours::still_ours;
 pub use tag_build::tag_build;
