@@ -5,7 +5,7 @@
 
 use build_model::{Blame, BoxedDiagnose, Diagnose, ImageTag, TargetName};
 use image_layers::Store;
-use registry::{ImageReference, Registry};
+use registry::{ImageReference, Registry, RegistryError};
 use rpm_provenance::policy::{Place, Ruling};
 
 use crate::task::run::TaskContext;
@@ -99,7 +99,7 @@ pub async fn check_repository(
     if moved_ones {
         return Ok(told);
     }
-    for tag in registry.tags(host, claim.repository, LOOKED_AT).await? {
+    for tag in seen(registry.tags(host, claim.repository, LOOKED_AT).await)?.unwrap_or_default() {
         if is_ours(registry, store, claim, host, &tag).await? == Some(true) {
             break;
         }
@@ -116,7 +116,7 @@ async fn is_ours(
     tag: &str,
 ) -> Result<Option<bool>, BoxedDiagnose> {
     let reference: ImageReference = format!("{host}/{}:{tag}", claim.repository).parse()?;
-    let Some(labels) = registry.labels(&reference, store).await? else { return Ok(None) };
+    let Some(labels) = seen(registry.labels(&reference, store).await)?.flatten() else { return Ok(None) };
     let label = |name: &str| labels.get(name).map(String::as_str).unwrap_or_default();
     match label("com.redhat.component") {
         owner if owner == claim.component => Ok(Some(true)),
@@ -127,5 +127,40 @@ async fn is_ours(
             let (repository, component) = (claim.repository.to_owned(), claim.component.to_owned());
             Err(RepositoryTaken::OfAnother { repository, tag: tag.to_owned(), component, owner: owner.to_owned() }.into())
         }
+    }
+}
+
+/// What the registry shows. One that makes a repository at the first push (quay.io) refuses to read what is not there yet;
+/// where it is there, an account that may push may read.
+fn seen<T>(answer: Result<T, RegistryError>) -> Result<Option<T>, RegistryError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(RegistryError::Unauthorized { target, message, .. }) => {
+            tracing::info!(target, message, "the registry shows nothing of the repository; it is taken for free");
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use registry::Action;
+
+    use super::*;
+
+    #[test]
+    fn what_a_registry_refuses_to_show_is_not_there_and_other_failures_are_failures() {
+        let (target, registry) = ("r/f40/web:latest".to_owned(), "r".to_owned());
+        let hidden = RegistryError::Unauthorized {
+            action: Action::Resolve,
+            target: target.clone(),
+            registry: registry.clone(),
+            message: String::new(),
+        };
+        assert_eq!(seen::<()>(Err(hidden)).expect("an answer"), None);
+        let busy = RegistryError::Busy { action: Action::Resolve, target, registry, status: 503, message: String::new() };
+        assert!(seen::<()>(Err(busy)).is_err());
+        assert_eq!(seen(Ok(7)).expect("an answer"), Some(7));
     }
 }
