@@ -173,7 +173,8 @@ def _forget(root: Path) -> None:
 def _packages(work: Path) -> list[Path]:
     tree = work / "tree"
     for number, (path, data) in enumerate(content.files(content.soft(), 9, FILES, BYTES)):
-        file = tree / "usr/share/image" / f"{number % PACKAGES:03d}" / path
+        # Neighbours go together: the other way round each file would bring directories of its own.
+        file = tree / "usr/share/image" / f"{number * PACKAGES // FILES:03d}" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     spec = work / "image.spec"
