@@ -63,6 +63,7 @@ fuzz: setup  ## every fuzz target for FUZZ_SECONDS (60) each; see tests/fuzz/REA
 lint: setup deny  ## formatting, clippy, ruff
 	cargo fmt --all --check
 	cargo fmt --all --check --manifest-path tests/fuzz/Cargo.toml
+	@cargo metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	.venv/bin/ruff check python koji-plugin examples tests
 	.venv/bin/ruff format --check python koji-plugin examples tests
