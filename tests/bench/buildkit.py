@@ -22,6 +22,8 @@ from .errors import BenchError
 from .inputs import Inputs
 from .measure import Sample, run
 
+# The client that came with dockerd: newer ones build nothing without a plugin.
+CLIENT = shutil.which("docker", path="/usr/bin") or "docker"
 PATIENCE = 30.0
 RUN_DONE = re.compile(r"^#(\d+) (?:\[[^]]*\] (RUN)|DONE ([0-9.]+)s)")
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -41,7 +43,7 @@ class BuildKit:
     @staticmethod
     def missing() -> str:
         """Why it cannot be measured; empty when it can be tried."""
-        absent = [program for program in ("dockerd", "containerd", "docker") if not shutil.which(program)]
+        absent = [program for program in ("dockerd", "containerd", CLIENT) if not shutil.which(program)]
         return f"no {', '.join(absent)} in PATH (Debian: docker.io)" if absent else ""
 
     def __enter__(self) -> BuildKit:
@@ -67,13 +69,13 @@ class BuildKit:
 
     def version(self) -> str:
         """As the daemon says; empty while it does not answer."""
-        command = ["docker", "-H", self.socket, "version", "--format", "{{.Server.Version}}"]
+        command = [CLIENT, "-H", self.socket, "version", "--format", "{{.Server.Version}}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         return f"BuildKit in Docker {done.stdout.strip()}" if done.returncode == 0 else ""
 
     def _call(self, *words: str | Path) -> Sample:
         before = self._daemons()
-        sample = run(["docker", *words], {"DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "1"})
+        sample = run([CLIENT, *words], {"DOCKER_HOST": self.socket, "DOCKER_BUILDKIT": "1"})
         after = self._daemons()
         sample.cpu += sum(cpu - before.get(pid, (0, 0))[0] for pid, (cpu, _) in after.items())
         sample.memory = max([sample.memory, *(memory for _, memory in after.values())])
@@ -97,7 +99,7 @@ class BuildKit:
     def _forget(self) -> None:
         environment = {**os.environ, "DOCKER_HOST": self.socket}
         for words in (["builder", "prune", "-af"], ["system", "prune", "-af"]):
-            subprocess.run(["docker", *words], env=environment, check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([CLIENT, *words], env=environment, check=True, stdout=subprocess.DEVNULL)
 
     def _warm(self, base: str) -> None:
         self._forget()
