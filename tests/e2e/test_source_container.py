@@ -64,7 +64,7 @@ def image(scene, tmp_path_factory):
     """A complete build of a small image."""
     tree = tmp_path_factory.mktemp("small")
     (tree / "Dockerfile").write_text(
-        f'FROM registry.example.com/f40/base:40\nLABEL com.redhat.component="{NAME}" name="f40/small" version="7.1"\n'
+        f'FROM registry.example.com/f40/base:40\nLABEL com.redhat.component="{NAME}" name="f40/sourced" version="7.1"\n'
         "RUN dnf -y install jq && dnf clean all\n"
     )
     dist_git.create(scene, "sourced", tree)
