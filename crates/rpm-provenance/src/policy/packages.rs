@@ -17,14 +17,21 @@ fn chosen<'a>(image: &'a Provenance, applies_to: AppliesTo, except: &'a [String]
 }
 
 impl SigningKeys {
+    /// Whether a signature with `key` is allowed, or none at all.
+    pub fn allows(&self, key: Option<&str>) -> bool {
+        match key {
+            None => self.allowed.iter().any(String::is_empty),
+            Some(key) => self.allowed.iter().any(|allowed| same_key(allowed, key)),
+        }
+    }
+
     /// What is wrong with a signature: `key` is the id that the RPM claims, `recorded` the keys Koji has signed copies of it
     /// with, where they are known. What a rpmdb says of a signature is a claim, so Koji must have such a copy.
     pub(super) fn seen(&self, key: Option<&str>, recorded: Option<&[String]>) -> Option<String> {
-        let allowed = |key: &str| self.allowed.iter().any(|a| same_key(a, key));
         match key {
-            None if self.allowed.iter().any(String::is_empty) => None,
+            None if self.allows(None) => None,
             None => Some("it is not signed".to_owned()),
-            Some(key) if !allowed(key) => Some(format!("it is signed with {key}, which is not an allowed key")),
+            Some(key) if !self.allows(Some(key)) => Some(format!("it is signed with {key}, which is not an allowed key")),
             Some(key) => match recorded {
                 Some(known) if !known.iter().any(|k| same_key(k, key)) => {
                     Some(format!("it claims to be signed with {key}, but Koji has no copy of it signed with that key"))
@@ -81,7 +88,7 @@ pub(super) fn signing_keys(rule: &SigningKeys, image: &Provenance) -> RuleOutcom
     let foreign = image.new_public_keys.iter().filter(|key| {
         // gpg-pubkey-ID-TIME
         let id = key.strip_prefix("gpg-pubkey-").and_then(|rest| rest.split('-').next()).unwrap_or_default();
-        !rule.allowed.iter().any(|allowed| same_key(allowed, id))
+        !rule.allows(Some(id))
     });
     let foreign = foreign.map(|key| Finding {
         subject: key.clone(),

@@ -193,7 +193,7 @@ rule! {
 
 impl SigningKeys {
     /// Whether a package needs no signature.
-    pub(super) fn excepts(&self, name: &str) -> bool {
+    pub fn excepts(&self, name: &str) -> bool {
         self.except.iter().any(|pattern| glob_matches(pattern, name))
     }
 }

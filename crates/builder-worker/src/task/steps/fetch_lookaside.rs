@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 
 use build_model::{Blame, BoxedDiagnose, Diagnose, ScmUrl};
 use dist_git::{HashType, LookasideFile, LookasideUrl, SOURCES, parse_sources};
-use sha2::{Digest as _, Sha256, Sha512};
+use md5::Md5;
+use sha2::{Digest, Sha256, Sha512};
 
 use super::Fetched;
 use crate::config::LookasideSettings;
 use crate::download::{DownloadError, Downloads};
-use crate::task::run::{TaskContext, WorkFileError};
+use crate::task::run::{TaskContext, WorkFileError, read_authority};
 
 /// A `sources` file larger than this is something else.
 const MAX_SOURCES: u64 = 1 << 20;
@@ -156,8 +157,7 @@ pub async fn fetch_lookaside(context: &TaskContext<'_>, fetched: &Fetched) -> Re
     let site = &context.settings.lookaside;
     let files = read_sources(&fetched.tree.root, site)?;
     let Some(url) = site.url.as_ref().filter(|_| !files.is_empty()) else { return Ok(()) };
-    let ca = site.ca.as_ref().map(std::fs::read).transpose();
-    let ca = ca.map_err(|source| WorkFileError { path: site.ca.clone().unwrap_or_default(), source })?;
+    let ca = read_authority(site.ca.as_deref())?;
     let cache = Cache { downloads: Downloads::new(ca.as_deref())?, url, site, source: &fetched.source };
     let scratch = context.work_dir.join("lookaside");
     std::fs::create_dir_all(&scratch).map_err(|source| WorkFileError { path: scratch.clone(), source })?;
@@ -214,29 +214,22 @@ fn place(part: &Path, to: &PathBuf) -> std::io::Result<()> {
 
 /// A file's checksum in hex.
 fn sum(kind: HashType, path: &Path) -> Result<String, WorkFileError> {
-    let failed = |source| WorkFileError { path: path.to_owned(), source };
-    let mut file = std::fs::File::open(path).map_err(failed)?;
-    let (mut md5, mut sha256, mut sha512) = (md5::Md5::new(), Sha256::new(), Sha512::new());
-    let mut buffer = vec![0; 1 << 20];
-    loop {
-        let n = file.read(&mut buffer).map_err(failed)?;
-        let piece = buffer.get(..n).unwrap_or_default();
-        match kind {
-            _ if n == 0 => break,
-            HashType::Md5 => md5.update(piece),
-            HashType::Sha256 => sha256.update(piece),
-            HashType::Sha512 => sha512.update(piece),
-        }
-    }
-    Ok(match kind {
-        HashType::Md5 => hex(&md5.finalize()),
-        HashType::Sha256 => hex(&sha256.finalize()),
-        HashType::Sha512 => hex(&sha512.finalize()),
-    })
+    let sum = match kind {
+        HashType::Md5 => sum_by::<Md5>(path),
+        HashType::Sha256 => sum_by::<Sha256>(path),
+        HashType::Sha512 => sum_by::<Sha512>(path),
+    };
+    sum.map_err(|source| WorkFileError { path: path.to_owned(), source })
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+fn sum_by<D: Digest>(path: &Path) -> std::io::Result<String> {
+    let (mut file, mut sum, mut buffer) = (std::fs::File::open(path)?, D::new(), vec![0; 1 << 20]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            n => sum.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
 }
 
 #[cfg(test)]

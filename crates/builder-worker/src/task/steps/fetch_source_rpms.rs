@@ -11,7 +11,7 @@ use build_model::{Blame, BoxedDiagnose, Diagnose};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use rpm_provenance::files::Decision;
 use rpm_provenance::package_file::read_header;
-use rpm_provenance::policy::glob_matches;
+use rpm_provenance::policy::SigningKeys;
 use rpm_provenance::{HeaderError, RpmIdent};
 use serde::Serialize;
 
@@ -19,7 +19,7 @@ use super::list_source_rpms::SourceRpm;
 use super::output_file;
 use crate::download::{DownloadError, Downloads};
 use crate::provenance::KojiFiles;
-use crate::task::run::{TaskContext, WorkFileError};
+use crate::task::run::{TaskContext, WorkFileError, read_authority};
 
 /// Files under way at once.
 const PARALLEL: usize = 4;
@@ -116,21 +116,6 @@ impl Diagnose for SourceFileError {
     }
 }
 
-/// What a rule of the site says about signatures.
-struct KeyRule<'a> {
-    name: &'a str,
-    /// Koji's names of the keys; the empty one allows unsigned packages.
-    keys: Vec<String>,
-    decision: Decision,
-    except: &'a [String],
-}
-
-impl KeyRule<'_> {
-    fn allows(&self, sigkey: Option<&str>) -> bool {
-        self.keys.iter().any(|key| key == sigkey.unwrap_or_default())
-    }
-}
-
 /// Fetches and checks the files into `dir`, in the order given. The second value are remarks for the packager.
 ///
 /// # Errors
@@ -143,19 +128,10 @@ pub async fn fetch_source_rpms(
 ) -> Result<(Vec<FetchedSource>, Vec<String>), BoxedDiagnose> {
     std::fs::create_dir_all(dir).map_err(|source| WorkFileError { path: dir.to_owned(), source })?;
     let hub = &context.settings.hub;
-    let ca = hub.ca.as_ref().map(std::fs::read).transpose();
-    let ca = ca.map_err(|source| WorkFileError { path: hub.ca.clone().unwrap_or_default(), source })?;
+    let ca = read_authority(hub.ca.as_deref())?;
     let (files, downloads) = (KojiFiles::new(&hub.topurl, ca.as_deref())?, Downloads::new(ca.as_deref())?);
-    let rules = context.settings.policy.signing_keys.iter().filter(|rule| rule.is_for(Some(target)));
-    let rules: Vec<KeyRule<'_>> = rules
-        .filter(|rule| rule.decision != Decision::Allow)
-        .map(|rule| KeyRule {
-            name: &rule.name,
-            keys: rule.allowed.iter().map(|key| short_key(key)).collect(),
-            decision: rule.decision,
-            except: &rule.except,
-        })
-        .collect();
+    let rules = context.settings.policy.signing_keys.iter();
+    let rules: Vec<&SigningKeys> = rules.filter(|rule| rule.is_for(Some(target)) && rule.decision != Decision::Allow).collect();
     let ids: Vec<i64> = sources.iter().map(|source| source.rpm.id).collect();
     let signatures = if rules.is_empty() { vec![Vec::new(); ids.len()] } else { context.session.query_rpm_sigs(&ids).await? };
     let fetching = sources.iter().zip(signatures).map(|(source, signatures)| {
@@ -174,15 +150,14 @@ pub async fn fetch_source_rpms(
 async fn fetch_one(
     files: &KojiFiles,
     downloads: &Downloads,
-    rules: &[KeyRule<'_>],
+    rules: &[&SigningKeys],
     source: &SourceRpm,
     signed: &[String],
     dir: &Path,
 ) -> Result<(FetchedSource, Option<String>), BoxedDiagnose> {
     let name = format!("{}.rpm", source.rpm.nvra);
     let package = &source.rpm.nvra.nvr.name;
-    let is_for = |rule: &&KeyRule<'_>| !rule.except.iter().any(|pattern| glob_matches(pattern, package));
-    let rules: Vec<&KeyRule<'_>> = rules.iter().filter(is_for).collect();
+    let rules: Vec<&SigningKeys> = rules.iter().copied().filter(|rule| !rule.excepts(package)).collect();
     let build = source.build.nvr.to_string();
     let base = files.build_url(&source.build);
     let path = dir.join(&name);
@@ -206,7 +181,8 @@ async fn fetch_one(
         }
         let remark = match broken {
             Some(rule) if rule.decision == Decision::Refuse => {
-                let (rule, keys) = (rule.name.to_owned(), rule.keys.join(", "));
+                let keys = rule.allowed.iter().map(|key| short_key(key)).collect::<Vec<_>>().join(", ");
+                let rule = rule.name.clone();
                 return Err(SourceFileError::NotSigned { name, rule, keys }.into());
             }
             Some(rule) => Some(format!("{name} is not signed with a key that rule `{}` allows", rule.name)),
@@ -283,11 +259,8 @@ mod tests {
 
     #[test]
     fn a_key_may_be_written_long_or_short_and_none_must_be_allowed() {
-        let rule = |keys: &[&str]| KeyRule {
-            name: "r",
-            keys: keys.iter().map(|key| short_key(key)).collect(),
-            decision: Decision::Refuse,
-            except: &[],
+        let rule = |keys: &[&str]| -> SigningKeys {
+            serde_json::from_value(serde_json::json!({"name": "r", "reason": "r", "allowed": keys})).expect("a rule")
         };
         assert!(rule(&["0123456789ABCDEF"]).allows(Some("89abcdef")));
         assert!(!rule(&["0123456789ABCDEF"]).allows(None));
