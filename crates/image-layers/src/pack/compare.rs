@@ -5,11 +5,12 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::OFlags;
+use rustix::fs::CWD;
 
+use super::listing::open_at;
 use crate::overlay;
 
 /// One side of a comparison.
@@ -50,7 +51,7 @@ fn same_time(upper: &Metadata, lower: &Metadata, clamp: Option<i64>) -> bool {
 }
 
 fn same_content(upper: &Path, lower: &Path) -> io::Result<bool> {
-    let (mut upper, mut lower) = (open(upper)?, open(lower)?);
+    let (mut upper, mut lower) = (open_at(CWD, upper)?, open_at(CWD, lower)?);
     let (mut left, mut right) = (vec![0_u8; 128 << 10], vec![0_u8; 128 << 10]);
     loop {
         let (a, b) = (fill(&mut upper, &mut left)?, fill(&mut lower, &mut right)?);
@@ -60,19 +61,6 @@ fn same_content(upper: &Path, lower: &Path) -> io::Result<bool> {
         if a == 0 {
             return Ok(true);
         }
-    }
-}
-
-/// Opens a regular file for reading; its time of access stays as it is where that is allowed.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-    let quiet = OFlags::NOATIME.bits().cast_signed();
-    match File::options().read(true).custom_flags(flags | quiet).open(path) {
-        // Only owners may read without a trace.
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            File::options().read(true).custom_flags(flags).open(path)
-        }
-        other => other,
     }
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
@@ -48,13 +48,18 @@ impl Listing {
         Ok(overlay::is_whiteout(&rustix::fs::statat(&self.dir, name, AtFlags::SYMLINK_NOFOLLOW)?))
     }
 
-    /// Opens the regular file `name` for reading; its time of access stays as it is where that is allowed.
+    /// Opens the regular file `name` for reading.
     pub(super) fn open(&self, name: &OsStr) -> io::Result<File> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        match rustix::fs::openat(&self.dir, name, flags | OFlags::NOATIME, Mode::empty()) {
-            // Only owners may read without a trace.
-            Err(Errno::PERM) => Ok(rustix::fs::openat(&self.dir, name, flags, Mode::empty())?.into()),
-            other => Ok(other?.into()),
-        }
+        open_at(self.dir.as_fd(), Path::new(name))
+    }
+}
+
+/// Opens the regular file `path`, from `dir` on, for reading; its time of access stays as it is where that is allowed.
+pub(super) fn open_at(dir: BorrowedFd<'_>, path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    match rustix::fs::openat(dir, path, flags | OFlags::NOATIME, Mode::empty()) {
+        // Only owners may read without a trace.
+        Err(Errno::PERM) => Ok(rustix::fs::openat(dir, path, flags, Mode::empty())?.into()),
+        other => Ok(other?.into()),
     }
 }

@@ -12,12 +12,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use rustix::fs::FileType;
+use rustix::fs::{CWD, FileType};
 
 use super::compare::{self, Side};
 use super::error::PackError;
 use super::file_hashes::{FileDigest, FileDigestAlgorithm, HashedFile};
-use super::listing::{Listed, Listing};
+use super::listing::{Listed, Listing, open_at};
 use super::skip::Skip;
 use crate::UnpackLimits;
 use crate::merged_view::{Found, MergedDir};
@@ -250,7 +250,7 @@ impl<W: Write> Walk<W> {
         let file = match tar_kind {
             TarKind::File => match opened {
                 Some(file) => self.write_file(file, entry, meta.len())?,
-                None => self.write_file(&compare::open(host).map_err(reading(path))?, entry, meta.len())?,
+                None => self.write_file(&open_at(CWD, host).map_err(reading(path))?, entry, meta.len())?,
             },
             _ => self.write(&entry).map(|()| None)?,
         };
