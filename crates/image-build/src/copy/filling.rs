@@ -2,18 +2,17 @@
 //! and it has several processors. Used by [`super::place`] and [`super::tree`].
 
 use std::fs::File;
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{self, Scope};
+use std::thread::Scope;
+
+use image_layers::Fillers;
 
 use super::CopyError;
 use super::file::copy_content;
 use super::tree::{Rewrite, set_attributes};
 
-/// More do not make one disk faster.
-const THREADS_MAX: usize = 4;
 /// Open files that wait; far below any limit.
 const QUEUE: usize = 64;
 
@@ -26,64 +25,26 @@ pub(super) struct Filling {
 }
 
 /// The threads.
-pub(super) struct Filler {
-    jobs: SyncSender<Filling>,
-    failure: Arc<Mutex<Option<CopyError>>>,
-    /// Closes when the last thread has ended.
-    ended: Receiver<()>,
-}
+pub(super) struct Filler(Fillers<Filling, CopyError>);
 
 impl Filler {
     /// Starts them; each ends when the filler is finished or dropped.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, rewrite: &'scope Rewrite) -> Self {
-        let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-        let (jobs, receiver) = sync_channel(QUEUE);
-        let receiver = Arc::new(Mutex::new(receiver));
-        let (alive, ended) = sync_channel(0);
-        let failure = Arc::<Mutex<Option<CopyError>>>::default();
-        for _ in 0..threads {
-            let (receiver, failure, alive) = (Arc::clone(&receiver), Arc::clone(&failure), alive.clone());
-            scope.spawn(move || {
-                let _alive: SyncSender<()> = alive;
-                fill_all(&receiver, &failure, rewrite);
-            });
-        }
-        Self { jobs, failure, ended }
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, rewrite: &'scope Rewrite) -> io::Result<Self> {
+        let fillers = Fillers::start(scope, QUEUE, || {
+            let mut buffer = Vec::new();
+            move |filling| fill(filling, rewrite, &mut buffer)
+        })?;
+        Ok(Self(fillers))
     }
 
     /// Has a file filled. Gives the error of an earlier one.
     pub(super) fn fill(&self, filling: Filling) -> Result<(), CopyError> {
-        self.failed()?;
-        // The threads end only after this sender.
-        let _ = self.jobs.send(filling);
-        Ok(())
+        if self.0.submit(filling) { Ok(()) } else { self.0.take_failure().map_or(Ok(()), Err) }
     }
 
     /// Waits until everything is filled.
     pub(super) fn finish(self) -> Result<(), CopyError> {
-        drop(self.jobs);
-        // Only ever an error: that all senders are gone.
-        let _ = self.ended.recv();
-        take(&self.failure)
-    }
-
-    fn failed(&self) -> Result<(), CopyError> {
-        take(&self.failure)
-    }
-}
-
-fn take(failure: &Mutex<Option<CopyError>>) -> Result<(), CopyError> {
-    failure.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
-}
-
-fn fill_all(jobs: &Mutex<Receiver<Filling>>, failure: &Mutex<Option<CopyError>>, rewrite: &Rewrite) {
-    let mut buffer = Vec::new();
-    loop {
-        let job = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = job else { return };
-        if let Err(error) = fill(job, rewrite, &mut buffer) {
-            failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-        }
+        self.0.finish()
     }
 }
 
@@ -110,8 +71,8 @@ mod tests {
             Filling { source: File::open(&from).expect("opened"), dest, paths: (from, to) }
         };
         let copy = |numbers: std::ops::Range<usize>| {
-            thread::scope(|scope| {
-                let filler = Filler::start(scope, &rewrite);
+            std::thread::scope(|scope| {
+                let filler = Filler::start(scope, &rewrite).expect("threads");
                 let walked = numbers.into_iter().try_for_each(|number| filler.fill(filling(number)));
                 walked.and(filler.finish())
             })

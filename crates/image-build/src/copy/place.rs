@@ -73,7 +73,7 @@ pub(crate) struct CopyJob<'a> {
 /// At the first file that cannot be copied; what was copied before stays in the image's tree, which is then thrown away.
 pub(crate) fn place(job: &CopyJob<'_>) -> Result<(), CopyError> {
     thread::scope(|scope| {
-        let filler = Filler::start(scope, job.rewrite);
+        let filler = Filler::start(scope, job.rewrite).map_err(CopyError::write(job.dest))?;
         let walked = job.walk(&filler);
         walked.and(filler.finish())
     })
