@@ -54,6 +54,13 @@ def arguments() -> argparse.Namespace:
     return chosen
 
 
+def command(chosen: argparse.Namespace) -> str:
+    """How to measure the same again."""
+    options = f"--rows {','.join(chosen.rows)} --rounds {chosen.rounds} --time-limit {chosen.time_limit:g}"
+    buildkit = " --no-buildkit" if chosen.no_buildkit else ""
+    return f'make bench BENCH="{options}{buildkit} --output docs/BENCHMARKS.md"'
+
+
 def measure(chosen: argparse.Namespace, engines: list[Engine], deadline: float) -> report.Samples:
     """Every row, round by round, the engines in turn."""
     samples: report.Samples = defaultdict(lambda: defaultdict(list))
@@ -98,7 +105,7 @@ def bench(chosen: argparse.Namespace) -> None:
             samples = measure(chosen, engines, started + chosen.time_limit)
         if chosen.keep:
             samples = kept.add(chosen.keep, samples, names)
-        page = report.render(samples, names, why_not, scratch.kind) if samples else ""
+        page = report.render(samples, names, why_not, scratch.kind, command(chosen)) if samples else ""
         if gate.ROW in chosen.rows:
             page += gate.section(gate.measure(ours, inputs, chosen.rounds))
         if proof.ROW in chosen.rows:

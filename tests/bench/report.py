@@ -19,9 +19,14 @@ MEMORY_TARGET = 200 << 20
 HEADER = """<!-- Written by `make bench`. Do not edit. -->
 # Speed, side by side with buildah and BuildKit
 
-`make bench` reproduces this page (root; Debian 12: buildah, crun, docker-registry, busybox-static, xfsprogs, rpm,
-createrepo-c, and docker.io for BuildKit). `make bench BENCH="--rows copy,install --rounds 1"` runs single rows and
-prints them.
+This page was written by
+
+```sh
+{command}
+```
+
+(root; Debian 12: buildah, crun, docker-registry, busybox-static, xfsprogs, rpm, createrepo-c, docker.io for BuildKit).
+`make bench` alone runs every row, gate and proof included; with `--rows` and no `--output` it prints.
 
 {machine}
 
@@ -134,8 +139,8 @@ def table(head: list[str], lines: list[str]) -> str:
     return f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n" + "".join(f"{line}\n" for line in lines)
 
 
-def render(samples: Samples, names: dict[str, str], why_no_buildkit: str, scratch: str) -> str:
-    """The page."""
+def render(samples: Samples, names: dict[str, str], why_no_buildkit: str, scratch: str, command: str) -> str:
+    """The page; `command` is what was called."""
     done = [row for row in ROWS if row.name in samples]
     others = [name for name in ("buildah", "buildkit") if name in names]
     measured = [engine for found in samples.values() for engine in found.values()]
@@ -145,7 +150,7 @@ def render(samples: Samples, names: dict[str, str], why_no_buildkit: str, scratc
     head = ["work", "containerbuild"]
     for name in others:
         head += [names[name], "times as fast"]
-    text = HEADER.format(machine=machine()) + "\n"
+    text = HEADER.format(machine=machine(), command=command) + "\n"
     text += table([*head, "target (buildah)", ""], [row_line(row, samples[row.name], others) for row in done])
     text += METHOD.format(rounds=rounds)
     engines = ["containerbuild", *others]
