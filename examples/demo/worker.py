@@ -24,7 +24,6 @@ topurl = "{top_url}"
 
 [worker]
 state_dir = "{state}/{name}"
-min_free_mb = 1024
 {settings}
 
 [registry]
@@ -91,6 +90,10 @@ def binary() -> Path:
     return path
 
 
+# A small disk will do, and the machine does other things besides.
+SETTINGS = {"min_free_mb": 1024, "max_load_per_cpu": 0}
+
+
 @dataclass(frozen=True)
 class Worker:
     """One worker: service name, Koji host, `[worker]` settings; a password instead of a certificate, or another login;
@@ -114,6 +117,7 @@ class Worker:
 def write_config(scene: Scene, which: Worker) -> Path:
     """The worker's TOML file."""
     config = scene.state / f"{which.name}.toml"
+    settings = SETTINGS | dict(which.settings)
     login = which.login or f'cert = "{scene.ca}/{which.host}.pem"'
     if which.password:
         file = scene.state / f"{which.name}.password"
@@ -127,7 +131,7 @@ def write_config(scene: Scene, which: Worker) -> Path:
             login=login,
             name=which.name,
             policy_file=which.policy_file,
-            settings="\n".join(f"{key} = {json.dumps(value)}" for key, value in which.settings),
+            settings="\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items()),
             state=scene.state,
             registry=which.registry or scene.registry,
             registry_name=REGISTRY_NAME,

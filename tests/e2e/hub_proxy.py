@@ -10,6 +10,7 @@ import os
 import sqlite3
 import subprocess
 import threading
+import time
 import xmlrpc.client
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -63,6 +64,8 @@ class HubProxy:
         self.dropped = []
         self.requests = []
         self.posts = 0
+        # (when it came, when it was answered, methods), on the clock of the hub
+        self.timeline = []
         self._drop = collections.Counter()
         self._away = False
         self._held = []
@@ -128,6 +131,8 @@ class HubProxy:
         """Forgets the counts."""
         with self._lock:
             self.calls.clear()
+            self.timeline.clear()
+            self.posts = 0
 
 
 def calls_of(content_type, body):
@@ -142,6 +147,8 @@ def calls_of(content_type, body):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Headers and body are two writes: the second one would wait for the answer to the first, 40 ms a call.
+    disable_nagle_algorithm = True
     proxy = None
 
     def log_message(self, format, *args):
@@ -163,12 +170,14 @@ class _Handler(BaseHTTPRequestHandler):
         headers = {k: v for k, v in self.headers.items() if k.lower() not in left_out}
         headers["Host"] = hub.netloc
         connection = http.client.HTTPConnection(hub.hostname, hub.port, timeout=600)
+        came = time.time()
         try:
             connection.request("POST", self.path, body, headers)
             answer = connection.getresponse()
             data = answer.read()
         finally:
             connection.close()
+        self.proxy.timeline.append((came, time.time(), methods))
         if lost:
             self._hang_up()
             return

@@ -75,6 +75,17 @@ def workers(where, number):
                 processes.stop(where, service)
 
 
+def remove_images(where, tasks):
+    """Removes the archives of builds that are done: nobody looks at them, and each is as large as the base image."""
+    if not tasks:
+        return
+    for builds in call_many(where, [("listBuilds", [None, None, task]) for task in sorted(tasks)]):
+        for row in builds:
+            directory = where.kojidir / "packages" / row["name"] / row["version"] / row["release"] / "images"
+            for archive in directory.glob("*.tar.gz"):
+                archive.unlink()
+
+
 def play(where, number_of_workers, number_of_tasks, idle_seconds=60, patience=3600):
     """Submits all tasks at once and waits for their ends."""
     found = Outcome()
@@ -93,8 +104,12 @@ def play(where, number_of_workers, number_of_tasks, idle_seconds=60, patience=36
         for start in range(0, number_of_tasks, 50):
             batch = [("buildContainer", request)] * min(50, number_of_tasks - start)
             found.tasks += call_many(where, batch)
+        kept = set()
         while True:
             rows = call(where, "getTaskInfo", found.tasks)
+            closed = {row["id"] for row in rows if row["state"] == CLOSED}
+            remove_images(where, closed - kept)
+            kept |= closed
             if all(row["state"] in ENDED for row in rows) or time.monotonic() - began > patience:
                 break
             time.sleep(1)
@@ -128,9 +143,10 @@ def main():
     options = parser.parse_args()
     source = Path(os.environ["KOJI_SRC"]).resolve() if os.environ.get("KOJI_SRC") else None
     options.state.parent.mkdir(parents=True, exist_ok=True)
-    free, needed = shutil.disk_usage(options.state.parent).free >> 30, 2 + options.workers // 2 + options.tasks // 12
+    # Of each worker the base image, and of each running build its own; nothing of builds that are done.
+    free, needed = shutil.disk_usage(options.state.parent).free >> 30, 3 + options.workers
     if free < needed:
-        parser.error(f"{options.state.parent} has {free} GiB left; the images of {options.tasks} builds take {needed}")
+        parser.error(f"{options.state.parent} has {free} GiB left; {options.workers} workers take {needed}")
     try:
         where = up(scene.Scene(options.state, options.base_port, source))
         found = play(where, options.workers, options.tasks)

@@ -71,26 +71,27 @@ def submit(lossy, tmp_path):
     return run
 
 
-@pytest.mark.parametrize("method", CHANGES)
-def test_8_2_a_lost_answer_neither_repeats_nor_loses_what_was_done(lossy, submit, method):
+def test_8_2_lost_answers_neither_repeat_nor_lose_what_was_done(lossy, submit):
+    """The first answer to each of them is lost, all in one build: what one loss leaves behind, the next one meets."""
     scene, proxy, _ = lossy
     proxy.dropped.clear()
-    proxy.drop(method)
-    task = submit("lost" + method.replace(".", "").lower(), "RUN true")
+    for method in CHANGES:
+        proxy.drop(method)
+    task = submit("lost", "RUN true")
     done = build.outcome(scene, task)
     assert done.succeeded, done.fault
-    wait_for("loss of the answer", lambda: proxy.dropped == [method])
+    wait_for("loss of the last answer", lambda: len(proxy.dropped) >= len(CHANGES))
+    assert sorted(proxy.dropped) == sorted(CHANGES)
     builds = call(scene, "listBuilds", None, None, task)
     complete = [b for b in builds if b["state"] == COMPLETE]
     assert [str(b["build_id"]) for b in complete] == done.result["koji_builds"]
     assert len(call(scene, "listTags", complete[0]["build_id"])) == 1
-    # A reservation whose token was lost is cancelled when the task has ended, and not before: 8.11.
-    wait_for("end of other reservations", lambda: BUILDING not in states(scene, task))
-    assert len(builds) == (2 if method == "CGInitBuild" else 1)
+    # The reservation whose token was lost is cancelled when the task has ended, and not before: 8.11.
+    wait_for("end of the other reservation", lambda: states(scene, task) == [COMPLETE, BUILD_CANCELED])
 
 
 def states(scene, task):
-    return [b["state"] for b in call(scene, "listBuilds", None, None, task)]
+    return sorted(b["state"] for b in call(scene, "listBuilds", None, None, task))
 
 
 def test_8_11_an_explicit_release_whose_token_was_lost_is_free_again_when_the_task_has_ended(lossy, submit):
@@ -126,19 +127,20 @@ def elsewhere(lossy):
     processes.stop(scene, service)
 
 
-@pytest.mark.parametrize("method", ["host.subtask", "host.taskSetWait", "host.taskWaitResults"])
-def test_8_2_lost_answers_of_a_coordinator_make_no_second_subtask(lossy, elsewhere, submit, method):
+def test_8_2_lost_answers_of_a_coordinator_make_no_second_subtask(lossy, elsewhere, submit):
     scene, proxy, channel = lossy
     admin = hub_session.login(scene)
     admin.disableHost(channel.removeprefix(CHANNEL))
-    task = submit("subtask" + method.replace(".", "").lower(), "RUN true")
+    task = submit("subtask", "RUN true")
     wait_for("coordinator", lambda: admin.getTaskInfo(task)["host_id"] == admin.getHost(elsewhere)["id"])
     proxy.dropped.clear()
-    proxy.drop(method)
+    methods = ["host.subtask", "host.taskSetWait", "host.taskWaitResults"]
+    for method in methods:
+        proxy.drop(method)
     admin.enableHost(channel.removeprefix(CHANNEL))
     done = build.outcome(scene, task)
     assert done.succeeded, done.fault
-    assert proxy.dropped == [method]
+    assert proxy.dropped == methods
     (child,) = admin.getTaskChildren(task)
     assert (child["method"], child["state"]) == ("createContainer", CLOSED)
     assert states(scene, task) == [COMPLETE]

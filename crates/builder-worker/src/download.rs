@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use build_model::{Blame, Diagnose};
+use rpm_provenance::with_system_authorities;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 
@@ -104,18 +105,25 @@ impl Diagnose for DownloadError {
     }
 }
 
+/// Has a client trust the machine's certificate authorities, and those in `ca`, in PEM form.
+///
+/// # Errors
+/// What is in `ca` are no certificates.
+pub fn trusting(builder: reqwest::ClientBuilder, ca: Option<&[u8]>) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let Some(ca) = ca else { return Ok(with_system_authorities(builder)) };
+    let certificates = reqwest::Certificate::from_pem_bundle(ca)?;
+    Ok(certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate))
+}
+
 impl Downloads {
     /// A client; `ca` is an additional certificate authority in PEM form.
     ///
     /// # Errors
     /// [`DownloadError::Client`].
     pub fn new(ca: Option<&[u8]>) -> Result<Self, DownloadError> {
-        let mut client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
-        let certificates = ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(DownloadError::Client)?;
-        for certificate in certificates.unwrap_or_default() {
-            client = client.add_root_certificate(certificate);
-        }
-        Ok(Self { http: client.build().map_err(DownloadError::Client)? })
+        let client = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let http = trusting(client, ca).and_then(reqwest::ClientBuilder::build).map_err(DownloadError::Client)?;
+        Ok(Self { http })
     }
 
     /// Fetches `url` into the file `to`, at most `limit` bytes, and returns how many came. Errors that may pass are tried

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use build_model::{Nvr, Nvra};
 use futures_util::StreamExt as _;
-use rpm_provenance::KnownRpm;
+use rpm_provenance::{KnownRpm, with_system_authorities};
 
 /// The RPMs of the pinned repositories by name.
 pub(crate) type RpmList = HashMap<Nvra, KnownRpm>;
@@ -45,7 +45,8 @@ pub(crate) async fn fetch(urls: &[String]) -> RpmList {
     if urls.is_empty() {
         return all;
     }
-    let client = match reqwest::Client::builder().no_proxy().connect_timeout(std::time::Duration::from_secs(20)).build() {
+    let client = reqwest::Client::builder().no_proxy().connect_timeout(std::time::Duration::from_secs(20));
+    let client = match with_system_authorities(client).build() {
         Ok(client) => client,
         Err(error) => {
             tracing::warn!(%error, "no client for rpmlist.jsonl; the hub is asked instead");

@@ -5,6 +5,7 @@
 
 use std::error::Error as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -26,9 +27,11 @@ pub(crate) struct HubHttp {
     pub url: Url,
     pub login_url: Url,
     client: Client,
-    /// For certificate logins: held to TLS 1.2. Apache asks for the certificate only at `/ssllogin`, after the handshake;
-    /// TLS 1.2 renegotiates for that, TLS 1.3 needs post-handshake authentication, which this TLS library never offers.
-    login_client: Option<Client>,
+    /// For certificate logins: what the client for them is made of, and that client once it was needed. It is held to TLS 1.2:
+    /// Apache asks for the certificate only at `/ssllogin`, after the handshake; TLS 1.2 renegotiates for that, TLS 1.3 needs
+    /// post-handshake authentication, which this TLS library never offers. Making it takes 40 ms, and a task's process, which
+    /// goes on with a session, never needs it.
+    certificate: Option<(HubConfig, OnceLock<Client>)>,
 }
 
 /// A request without its address.
@@ -65,14 +68,14 @@ impl HubHttp {
         }
         let login_url = Url::parse(&format!("{url}/ssllogin")).map_err(|_| bad("it is no URL"))?;
         let client = build_client(config, false)?;
-        let login_client = match &config.credentials {
+        let certificate = match &config.credentials {
             Credentials::Certificate { .. } | Credentials::Kerberos(_) if url.scheme() != "https" => {
                 return Err(bad("logging in with a certificate or a Kerberos ticket needs https"));
             }
-            Credentials::Certificate { .. } => Some(build_client(config, true)?),
+            Credentials::Certificate { .. } => Some((config.clone(), OnceLock::new())),
             _ => None,
         };
-        Ok(Self { url, login_url, client, login_client })
+        Ok(Self { url, login_url, client, certificate })
     }
 
     /// Sends a call.
@@ -86,7 +89,14 @@ impl HubHttp {
         if let Credentials::Kerberos(identity) = credentials {
             return self.post_kerberos(post, identity).await;
         }
-        let Some(login_client) = &self.login_client else { return self.post(&self.login_url, post).await };
+        let Some((config, made)) = &self.certificate else { return self.post(&self.login_url, post).await };
+        let login_client = match made.get() {
+            Some(client) => client,
+            None => {
+                let client = build_client(config, true)?;
+                made.get_or_init(|| client)
+            }
+        };
         match send(login_client, &self.login_url, post).await {
             Err(HubError::Tls { .. }) => send(&self.client, &self.login_url, post).await,
             other => other,

@@ -99,6 +99,10 @@ pub struct WorkerSettings {
     /// Not ready below this much free space in `state_dir`, in MB.
     #[serde(default = "default_min_free_mb")]
     pub min_free_mb: u64,
+    /// Not ready while the load average of the last minute is above this for each processor; kojid's limit is 4. 0 looks at
+    /// no load.
+    #[serde(default = "default_max_load_per_cpu")]
+    pub max_load_per_cpu: f64,
     /// Longest a task may run, in seconds.
     #[serde(default = "default_task_seconds")]
     pub max_task_seconds: u64,
@@ -122,6 +126,9 @@ fn default_busy_poll_seconds() -> f64 {
 }
 fn default_min_free_mb() -> u64 {
     8192
+}
+fn default_max_load_per_cpu() -> f64 {
+    4.0
 }
 fn default_task_seconds() -> u64 {
     6 * 3600
@@ -259,6 +266,9 @@ impl Settings {
         if let Some((key, _)) = polls.into_iter().find(|(_, seconds)| !(0.2..=120.0).contains(seconds)) {
             let problem = "must be between 0.2 and 120: the hub takes a silent host's tasks away";
             return Err(bad(&format!("worker.{key}"), problem));
+        }
+        if !(0.0..=1000.0).contains(&self.worker.max_load_per_cpu) {
+            return Err(bad("worker.max_load_per_cpu", "must be between 0 and 1000"));
         }
         self.hub.check().map_err(|(key, problem)| bad(key, problem))?;
         if self.registry.push.contains(['@', '/']) {

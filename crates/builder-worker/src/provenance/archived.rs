@@ -5,6 +5,8 @@ use koji_session::{Build, Session};
 use rpm_provenance::report::Difference;
 use rpm_provenance::{Provenance, package_file};
 
+use crate::download::trusting;
+
 /// Largest report that is read: an image of 5000 RPMs and as many files of each class has some 10 MB.
 const MAX_REPORT: usize = 256 << 20;
 
@@ -99,13 +101,8 @@ impl KojiFiles {
     /// # Errors
     /// When no client can be set up.
     pub fn new(topurl: &str, ca: Option<&[u8]>) -> Result<Self, ArchivedError> {
-        let mut client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(120));
-        for certificate in
-            ca.map(reqwest::Certificate::from_pem_bundle).transpose().map_err(ArchivedError::Client)?.unwrap_or_default()
-        {
-            client = client.add_root_certificate(certificate);
-        }
-        let http = client.build().map_err(ArchivedError::Client)?;
+        let client = reqwest::Client::builder().timeout(std::time::Duration::from_secs(120));
+        let http = trusting(client, ca).and_then(reqwest::ClientBuilder::build).map_err(ArchivedError::Client)?;
         Ok(Self { topurl: topurl.trim_end_matches('/').to_owned(), http })
     }
 

@@ -116,7 +116,7 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     };
     let upload_dir = steps::upload_dir(context, &reserved);
     let inside = format!("{repository}:{}-{}", name.version, name.release);
-    let archive = steps::upload_archive(context, &store, &image, &arch, inside, &upload_dir).await?;
+    let archive = steps::ImageArchive::begin(context, &store, &image, &arch, inside).upload(context, &upload_dir).await?;
     let import = steps::SourceImport {
         params: &params,
         target: &target,

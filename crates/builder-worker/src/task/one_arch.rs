@@ -65,12 +65,13 @@ pub async fn build(
         target: pinned.target.0.clone(),
         dest_tag: pinned.dest_tag.clone(),
         source: pinned.source.clone(),
+        imported: destination.archive_dir.is_some(),
         parents: pinned.parents.iter().map(|(name, parent)| parent.report(name, pinned.base.as_deref())).collect(),
     };
     let building = steps::build_arch(context, store, arch, fetched, &read, &parents, content, &labels, &about, time.cancel());
-    let built = time.within(building).await?;
+    let mut built = time.within(building).await?;
     let reports = steps::archive_logs(context, &built.reports).await?;
-    let mut result = steps::publish_arch(context, registry, store, pinned, &parents, &built, destination).await?;
+    let mut result = steps::publish_arch(context, registry, store, pinned, &parents, &mut built, destination).await?;
     result.logs.extend(reports.into_iter().map(|file| LogFile { file, arch: Some(arch.clone()) }));
     Ok((result, built.reports))
 }

@@ -4,6 +4,7 @@
 //! startup  → log in, take the exclusive session, sweep what a killed worker left
 //! poll     → the loop: report load, find out what is ours               (every few seconds)
 //! held     → tasks the hub says are ours: lost, adopted, gone on with
+//! room     → whether the machine has disk and processors left for more
 //! take     → tasks the hub offers: opened, refused, answered (restart)
 //! job      → the child process of one task and how it ended
 //! wake     → the hub says that there is a task, where a site wants that
@@ -17,6 +18,7 @@ mod job;
 mod journal;
 mod poll;
 mod restart;
+mod room;
 mod settle;
 mod startup;
 mod take;

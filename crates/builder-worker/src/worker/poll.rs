@@ -9,7 +9,7 @@
 //! place can do a coordinator and its subtasks, and any number of coordinators cannot keep it from the subtasks.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -22,9 +22,9 @@ use tokio::time::Instant;
 use super::drain::{Drain, DrainSignals, Ending};
 use super::job::{Ended, Job};
 use super::settle::{Settled, settle};
-use super::startup;
 use super::take::{TurnedDown, handled_methods};
 use super::wake::{EXPECT_FOR, EXPECT_PAUSE, Wake};
+use super::{room, startup};
 use crate::config::Settings;
 
 /// How often directories are looked at that tasks left when they were given to another host: what they have reserved can
@@ -72,6 +72,7 @@ pub async fn run(settings: Settings, config: PathBuf) -> anyhow::Result<Ending> 
         jobs: BTreeMap::new(),
         waiting: BTreeMap::new(),
         unsettled: Vec::new(),
+        has_room: true,
         load: 0.0,
         active: None,
         checked_in: None,
@@ -121,6 +122,8 @@ pub struct Worker {
     pub(super) drain: Option<Drain>,
     /// Tasks to pass over, on hubs that keep no refusals.
     pub(super) turned_down: TurnedDown,
+    /// Whether the machine had room for more when it was looked at last.
+    has_room: bool,
     /// Weight of the running tasks, as the hub told it last.
     load: f64,
     /// When a task last began or ended here.
@@ -221,8 +224,8 @@ impl Worker {
     }
 
     /// Whether more work is welcome (kojid's readyForTask).
-    fn is_ready(&self) -> bool {
-        self.enabled && self.drain.is_none() && self.load <= self.capacity && !self.is_full() && self.has_space()
+    fn is_ready(&mut self) -> bool {
+        self.enabled && self.drain.is_none() && self.load <= self.capacity && !self.is_full() && self.has_room()
     }
 
     async fn check_in(&mut self) -> Result<(), HubError> {
@@ -323,22 +326,16 @@ impl Worker {
         self.jobs.len() >= self.settings.worker.max_jobs as usize
     }
 
-    fn has_space(&self) -> bool {
-        match free_megabytes(&self.settings.worker.state_dir) {
-            Ok(free) if free < self.settings.worker.min_free_mb => {
-                tracing::warn!(free, needed = self.settings.worker.min_free_mb, "not ready: too little disk space (MB)");
-                false
-            }
-            Ok(_) => true,
-            Err(error) => {
-                tracing::warn!(%error, "not ready: cannot look at the state directory");
-                false
-            }
+    /// Whether the machine has room (worker/room.rs). That it has none is told once, as long as it lasts.
+    fn has_room(&mut self) -> bool {
+        let found = room::check(&self.settings.worker);
+        let changed = found.is_ok() != self.has_room;
+        self.has_room = found.is_ok();
+        match found {
+            Err(why) if changed => tracing::warn!(%why, "not ready for tasks"),
+            Ok(()) if changed => tracing::info!("ready for tasks again"),
+            _ => {}
         }
+        self.has_room
     }
-}
-
-fn free_megabytes(dir: &Path) -> std::io::Result<u64> {
-    let stat = rustix::fs::statvfs(dir)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize) >> 20)
 }

@@ -17,7 +17,7 @@ const AT_MOST_EVERY: Duration = Duration::from_secs(1);
 pub const EXPECT_FOR: Duration = Duration::from_secs(2);
 
 /// The pause between questions meanwhile.
-pub const EXPECT_PAUSE: Duration = Duration::from_millis(400);
+pub const EXPECT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Where calls arrive; nowhere, when the site has configured no address.
 pub struct Wake {

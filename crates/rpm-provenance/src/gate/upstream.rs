@@ -11,6 +11,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::io::AsyncSeekExt as _;
 use url::Url;
 
+use crate::tls::with_system_authorities;
+
 /// A file could not be had from a content source, or is not the one that was promised.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
@@ -117,7 +119,10 @@ impl HttpClients {
     /// # Errors
     /// When there is no TLS, as [`reqwest::ClientBuilder::build`].
     pub fn new() -> Result<Self, reqwest::Error> {
-        let builder = || reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+        let builder = || {
+            let builder = reqwest::Client::builder().no_proxy().connect_timeout(CONNECT_TIMEOUT).read_timeout(READ_TIMEOUT);
+            with_system_authorities(builder)
+        };
         let same_host = reqwest::redirect::Policy::custom(|attempt| {
             let first = attempt.previous().first().and_then(|url| url.host_str().map(str::to_owned));
             if attempt.previous().len() > MAX_REDIRECTS {

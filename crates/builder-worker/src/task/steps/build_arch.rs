@@ -13,6 +13,7 @@ use rpm_provenance::{ContentSource, Proof, Provenance, Report, files, report, rp
 
 use super::account_files::{Databases, account_files, new_layers};
 use super::add_record::{Record, add_record};
+use super::image_archive::ImageArchive;
 use super::{Fetched, Parents, archive_logs, today};
 use crate::build_context::BuildContext;
 use crate::file_digests::FileDigests;
@@ -36,6 +37,8 @@ pub struct BuiltArch {
     pub reports: Vec<(String, String)>,
     /// What the packager is told besides.
     pub warnings: Vec<String>,
+    /// The image as Koji keeps it, where there is an import.
+    pub archive: Option<ImageArchive>,
 }
 
 /// What the report says of a build besides what is in the image.
@@ -54,6 +57,8 @@ pub struct AboutBuild {
     pub source: String,
     /// The images it is made from.
     pub parents: Vec<ParentImage>,
+    /// Whether it is imported, so that Koji keeps the image.
+    pub imported: bool,
 }
 
 /// The result may not be pushed.
@@ -134,12 +139,16 @@ pub async fn build_arch(
     let koji_repos = content.iter().map(|source| source.base_url.as_str()).filter(|url| url.starts_with(&own));
     let lists = koji_repos.map(|url| format!("{}/rpmlist.jsonl", url.trim_end_matches('/'))).collect();
     let lookup = HubRpms::new(context.session.clone()).with_lists(lists).with_digests(digests);
-    let lookup = match koji_files(context) {
-        Ok(files) => lookup.with_files(files),
+    let files = match koji_files(context) {
+        Ok(files) => Some(files),
         Err(error) => {
-            context.log.step(&format!("no look at Koji's own files: {}", chain(&error)));
-            lookup
+            context.log.step(&format!("no look at Koji's own files, and no comparison with the build before: {}", chain(&error)));
+            None
         }
+    };
+    let lookup = match files.clone() {
+        Some(files) => lookup.with_files(files),
+        None => lookup,
     };
     let lookup: Arc<dyn rpm_provenance::KojiRpms> = Arc::new(lookup);
     let images = PinnedImages(parents.clone());
@@ -189,6 +198,10 @@ pub async fn build_arch(
     };
     let record_dir = work_dir.join("record");
     tokio::task::block_in_place(|| add_record(store, &settings.image, &mut result.built, &record, &record_dir))?;
+    let archive = about.imported.then(|| {
+        let inside = format!("{}:{}-{}", about.repository, about.nvr.version, about.nvr.release);
+        ImageArchive::begin(context, store, &result.built.image, arch, inside)
+    });
     let mut document = describe(arch, read, about, &result, &proof, databases.as_ref());
     // Whose files they are means something only once the packages are proven.
     if let Some(databases) = databases.filter(|_| proof.problems.is_empty()) {
@@ -201,7 +214,7 @@ pub async fn build_arch(
     }
     let policy = settings.policy.rules();
     provenance::add_hub_facts(&context.session, &policy, &mut document).await?;
-    document.previous = previous(context, about, &document).await;
+    document.previous = previous(context, about, files.as_ref(), &document).await;
     document.set_policy(policy.judge(&document, &today()));
     let reports = vec![
         (format!("provenance-{arch}.json"), format!("{:#}\n", document.to_json())),
@@ -214,7 +227,7 @@ pub async fn build_arch(
         return Err(error.into());
     }
     let warnings = document.ruled(Ruling::Warned).map(RuleOutcome::line).collect();
-    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports, warnings })
+    Ok(BuiltArch { arch: arch.clone(), built: result.built, proof, reports, warnings, archive })
 }
 
 /// The document, as far as the build itself tells.
@@ -254,15 +267,14 @@ fn koji_files(context: &TaskContext<'_>) -> Result<KojiFiles, provenance::Archiv
 }
 
 /// What changed since the newest build in the destination tag. Not knowing it stops no build.
-async fn previous(context: &TaskContext<'_>, about: &AboutBuild, document: &Provenance) -> Option<Difference> {
-    let files = match koji_files(context) {
-        Ok(files) => files,
-        Err(error) => {
-            context.log.step(&format!("no comparison with the build before: {}", chain(&error)));
-            return None;
-        }
-    };
-    let found = provenance::previous_build(&context.session, &files, &about.dest_tag, &about.component, document).await;
+async fn previous(
+    context: &TaskContext<'_>,
+    about: &AboutBuild,
+    files: Option<&KojiFiles>,
+    document: &Provenance,
+) -> Option<Difference> {
+    let files = files?;
+    let found = provenance::previous_build(&context.session, files, &about.dest_tag, &about.component, document).await;
     if let Some(why) = found.as_ref().and_then(|previous| previous.unavailable.as_ref()) {
         context.log.step(&format!("no comparison with the build before: {why}"));
     }

@@ -2,19 +2,18 @@
 //! before it is proven (`build_arch.rs`). Called by `createContainer`, and by `buildContainer` where it builds itself.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
-use build_model::{Arch, BoxedDiagnose, Digest};
-use content_generator::{BuildrootHost, DockerInfo, LayerSize, OutputFile, RpmComponent, Tool};
-use image_layers::{LocalImage, Store, docker_archive};
+use build_model::{BoxedDiagnose, Digest};
+use content_generator::{BuildrootHost, DockerInfo, LayerSize, RpmComponent, Tool};
+use futures_util::TryFutureExt as _;
+use image_layers::{LocalImage, Store};
 use registry::{IndexMember, PushEvent, Registry};
 
-use super::import_files::output_file;
 use super::{BuiltArch, Parents, still_ours};
 use crate::task::arch_result::ArchResult;
 use crate::task::one_arch::Destination;
 use crate::task::pinned_build::PinnedBuild;
-use crate::task::run::{TaskContext, WorkFileError};
+use crate::task::run::TaskContext;
 
 /// Pushes the image under its digest and the tags of `destination`, and uploads its archive there. The result lacks the
 /// task's logs, which still grow.
@@ -27,30 +26,30 @@ pub async fn publish_arch(
     store: &Store,
     pinned: &PinnedBuild,
     parents: &Parents,
-    built: &BuiltArch,
+    built: &mut BuiltArch,
     destination: &Destination<'_>,
 ) -> Result<ArchResult, BoxedDiagnose> {
     still_ours(context).await?;
     let registry_host = &context.settings.registry.push;
     let log = context.log.clone();
     let image = &built.built.image;
-    let pushed = registry
-        .push(store, image, registry_host, &pinned.repository, destination.tags, &move |event| {
-            if let PushEvent::Blob { digest, size, sent: true } = event {
-                log.step(&format!("sent {} ({} kB)", digest.short(), size >> 10));
-            }
-        })
-        .await?;
+    let told = move |event: PushEvent| {
+        if let PushEvent::Blob { digest, size, sent: true } = event {
+            log.step(&format!("sent {} ({} kB)", digest.short(), size >> 10));
+        }
+    };
+    let push = registry.push(store, image, registry_host, &pinned.repository, destination.tags, &told);
+    // The registry and the hub do not wait for each other. Of a build that fails here, both keep what they have got so far.
+    let (pushed, archive) = match (built.archive.take(), destination.archive_dir) {
+        (Some(archive), Some(dir)) => {
+            let (pushed, archive) = tokio::try_join!(push.map_err(BoxedDiagnose::from), archive.upload(context, dir))?;
+            (pushed, Some(archive))
+        }
+        _ => (push.await?, None),
+    };
     for spec in &pushed.pull_specs {
         context.log.step(&format!("pushed {spec}"));
     }
-    let archive = match destination.archive_dir {
-        Some(dir) => {
-            let inside = format!("{}:{}-{}", pinned.repository, pinned.nvr.version, pinned.nvr.release);
-            Some(upload_archive(context, store, image, &built.arch, inside, dir).await?)
-        }
-        None => None,
-    };
     let parent = pinned.base.as_ref().and_then(|name| parents.get(name));
     let (host, tools) = buildroot(context);
     Ok(ArchResult {
@@ -85,27 +84,6 @@ pub fn docker_info(image: &LocalImage, parent: Option<&Digest>, repositories: Ve
 pub fn buildroot(context: &TaskContext<'_>) -> (BuildrootHost, Vec<Tool>) {
     let host = BuildrootHost { os: os_name(), arch: context.settings.worker.arch() };
     (host, vec![Tool { name: "containerbuild".into(), version: env!("CARGO_PKG_VERSION").into() }])
-}
-
-/// Uploads an image as `docker-archive` into `dir`; `inside` is the name in it, `REPOSITORY:TAG`.
-///
-/// # Errors
-/// The disk's or the hub's.
-pub async fn upload_archive(
-    context: &TaskContext<'_>,
-    store: &Store,
-    image: &LocalImage,
-    arch: &Arch,
-    inside: String,
-    dir: &str,
-) -> Result<OutputFile, BoxedDiagnose> {
-    let name = format!("docker-image-{}.{arch}.tar.gz", image.manifest.config.digest.hex());
-    let path: PathBuf = context.work_dir.join(&name);
-    tokio::task::block_in_place(|| docker_archive::write(store, image, &path, &[inside], true))?;
-    let file = output_file(&path, &name, Some(dir))?;
-    context.session.upload_file(&path, dir, &name, &|_, _| {}).await?;
-    std::fs::remove_file(&path).map_err(|source| WorkFileError { path, source })?;
-    Ok(file)
 }
 
 fn components(built: &BuiltArch) -> Vec<RpmComponent> {
