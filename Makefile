@@ -2,13 +2,14 @@
 # Both install what they need (Debian 12 or Fedora, as root). See README.md.
 
 KOJI_SRC ?=
+E2E_STATE ?= /var/tmp/containerbuild-e2e
 STATE ?= $(CURDIR)/.demo
 export KOJI_SRC
 
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-scale test-real-hub bench bench-koji fuzz lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-e2e-first test-e2e-second test-scale test-real-hub bench bench-koji fuzz lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -36,8 +37,15 @@ test-unit: build
 test-contract: build
 	PYTHONPATH=python $(PYTHON) -m pytest -q tests/contract
 
+# Two halves at once, each with a scene of its own: much of their time is waiting.
 test-e2e: build
-	PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e tests/adversarial
+	@$(MAKE) -s -j2 -Oline test-e2e-first test-e2e-second
+
+test-e2e-first:
+	E2E_STATE=$(E2E_STATE)/first PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e/test_[a-f]*.py
+
+test-e2e-second:
+	E2E_STATE=$(E2E_STATE)/second PYTHONPATH=examples:python $(PYTHON) -m pytest -q tests/e2e/test_[g-z]*.py tests/adversarial
 
 test-differential: build  ## the same contexts built by buildah and by us
 	$(PYTHON) -m pytest -q tests/differential

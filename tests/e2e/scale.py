@@ -94,7 +94,7 @@ def play(where, number_of_workers, number_of_tasks, idle_seconds=60, patience=36
         dist_git.create(where, "scale", Path(tree))
     url = where.scm_url("scale", dist_git.commit(where, "scale"))
     with workers(where, number_of_workers) as proxy:
-        time.sleep(30)  # until no worker thinks that something is going on
+        time.sleep(22)  # until no worker thinks that something is going on
         proxy.reset()
         time.sleep(idle_seconds)
         found.idle_calls, found.idle_seconds = proxy.calls.copy(), idle_seconds

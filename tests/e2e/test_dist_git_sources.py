@@ -5,6 +5,7 @@ import hashlib
 import http.server
 import io
 import json
+import re
 import subprocess
 import tarfile
 import threading
@@ -15,7 +16,7 @@ from demo import build, dist_git
 from demo.koji_client import call, koji
 from demo.koji_setup import CONTAINER_TAG, DEST_TAG
 from demo.refusals import nothing_left
-from demo.scene import ADMIN, PACKAGER, TAG
+from demo.scene import ADMIN, PACKAGER, TAG, TARGET
 
 from worker_settings import changed
 
@@ -87,6 +88,12 @@ def test_lookaside_files_of_both_forms_come_into_the_image_and_count_as_the_comm
     assert done.succeeded, done.fault
     assert file_in(scene, done.result["repositories"][0], "usr/share/cached/data-1.tar") == DATA
     assert "2 files of the lookaside cache" in task_log(scene, done.task_id)
+    # They are in no source RPM, so there is no source container of this image.
+    options = ["--nowait", "--koji-build-id", done.result["koji_builds"][0], TARGET]
+    output = koji(scene, "source-container-build", *options, user=PACKAGER)
+    refused = build.outcome(scene, int(re.search(r"Created task: (\d+)", output)[1]))
+    assert not refused.succeeded
+    assert "made with 2 files of the lookaside cache (data-1.tar, old.bin)" in refused.fault
 
 
 def test_a_lookaside_file_that_cannot_be_used_ends_the_build_with_its_line(scene, lookaside, tmp_path):

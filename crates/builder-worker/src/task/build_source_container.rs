@@ -48,6 +48,7 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     context.log.step(&format!("task {}: the sources of {} for {target_name}", info.id, of.nvr));
     let wanted = steps::TargetUse { scratch: params.scratch, ..steps::TargetUse::default() };
     let target = steps::resolve_target(context, &target_name, wanted, info.owner).await?;
+    let unknown_source = steps::check_lookaside_use(context, &of).await?;
     let images = context.session.list_archives(of.id, Some("image")).await?;
     let repository = format!("{}-source", repository_of(&of, &images).ok_or_else(|| NoRepository(of.nvr.clone()))?);
     let listed = steps::list_source_rpms(context, &of, &images).await?;
@@ -83,7 +84,7 @@ pub async fn handle(context: &mut TaskContext<'_>) -> Result<BuildContainerResul
     let told = steps::check_repository(context, &registry, &store, &claim).await?;
     let dir = context.work_dir.join("sources");
     let (sources, mut warnings) = steps::fetch_source_rpms(context, &target_name.0, &listed, &dir).await?;
-    warnings.extend(told);
+    warnings.extend(told.into_iter().chain(unknown_source));
     let arch = arch_of(&images);
     let labels = BTreeMap::from([
         ("com.redhat.component".to_owned(), name.name.clone()),

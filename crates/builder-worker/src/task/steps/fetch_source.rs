@@ -133,7 +133,8 @@ pub async fn fetch_submodules(context: &TaskContext<'_>, fetched: &Fetched, want
     Ok(())
 }
 
-fn checkout_log(context: &TaskContext<'_>) -> impl Fn(&str) + Sync + use<> {
+/// The log that git's words go to.
+pub(super) fn checkout_log(context: &TaskContext<'_>) -> impl Fn(&str) + Sync + use<> {
     let log = context.log.clone();
     move |line| log.own_line("checkout.log", line)
 }

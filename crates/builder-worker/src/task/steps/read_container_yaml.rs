@@ -12,7 +12,12 @@ use crate::task::run::TaskContext;
 const CONTAINER_YAML: &str = "container.yaml";
 const ADDITIONAL_TAGS: &str = "additional-tags";
 /// Files of the earlier service that have no meaning here, and why.
-const NOT_USED: [(&str, &str); 1] = [("content_sets.yml", "content comes from the Koji tags of the target")];
+const NOT_USED: [(&str, &str); 2] = [
+    ("content_sets.yml", "content comes from the Koji tags of the target"),
+    (".osbs-repo-config", "nothing rebuilds this image by itself yet"),
+];
+/// Files that made the earlier service bring in what is no RPM. A Dockerfile beside one counts on what it names.
+const FETCHED: [&str; 3] = ["fetch-artifacts-koji.yaml", "fetch-artifacts-pnc.yaml", "fetch-artifacts-url.yaml"];
 /// Larger than `ContainerYaml::parse` takes; it says what is wrong with a file of this size.
 const MAX_BYTES: u64 = 1 << 20;
 
@@ -52,6 +57,12 @@ pub enum RepositorySettingsError {
         /// The line of the first byte that is not text.
         line: usize,
     },
+    /// It would bring in what is no RPM.
+    #[error("{name} is not supported: an image holds only RPMs of this Koji")]
+    Fetched {
+        /// The file.
+        name: &'static str,
+    },
     /// `platforms` excludes every arch.
     #[error("container.yaml: `platforms` leaves no arch to build: the target has {offered}, `only` is {only}, `not` is {not}")]
     NoArchLeft {
@@ -82,6 +93,9 @@ impl Diagnose for RepositorySettingsError {
             RepositorySettingsError::NoArchLeft { .. } => {
                 Some("correct `platforms`, or build for a target that has one of these arches".into())
             }
+            RepositorySettingsError::Fetched { .. } => {
+                Some("package what the file names as an RPM, or put it into the site's lookaside cache (`sources`)".into())
+            }
             _ => None,
         }
     }
@@ -108,6 +122,11 @@ pub fn read_container_yaml(
 
 fn read(root: &Path, offered: &[Arch], site_seconds: u64) -> Result<RepositorySettings, BoxedDiagnose> {
     let mut warnings = Vec::new();
+    // An empty one fetches nothing.
+    let says_something = |name: &&&str| root.join(name).symlink_metadata().is_ok_and(|meta| meta.len() > 0);
+    if let Some(name) = FETCHED.iter().find(says_something) {
+        return Err(RepositorySettingsError::Fetched { name }.into());
+    }
     let yaml = match text_of(root, CONTAINER_YAML)? {
         Some(text) => ContainerYaml::parse(&text, CONTAINER_YAML)?,
         None => ContainerYaml::default(),
@@ -294,6 +313,17 @@ mod tests {
         assert!(found.warnings[1].contains("more than the site allows") && found.warnings[1].contains("600 s"));
         assert!(found.warnings[2].starts_with("content_sets.yml is not used"));
         assert_eq!(found.warnings.len(), 3);
+    }
+
+    #[test]
+    fn files_that_would_bring_in_more_than_rpms_are_refused_by_name() {
+        for name in FETCHED {
+            let message = refusal(&[(name, b"- nvr: a-1-1\n")]);
+            assert!(message.starts_with(name) && message.contains("only RPMs"), "{message}");
+            assert_eq!(settings(&[(name, b"")]).warnings, Vec::<String>::new(), "an empty one fetches nothing");
+        }
+        let old = settings(&[(".osbs-repo-config", b"[autorebuild]\nenabled=true\n")]);
+        assert!(old.warnings[0].starts_with(".osbs-repo-config is not used"), "{:?}", old.warnings);
     }
 
     #[test]
