@@ -16,7 +16,7 @@ use super::gzip::GzipCodec;
 
 /// Input bytes per gzip member.
 const GZIP_BLOCK: usize = 1 << 20;
-/// Input bytes per zstd frame: larger, because at level 3 matches reach back 2 MiB.
+/// Input bytes per zstd frame: larger, because matches reach back 1 or 2 MiB.
 const ZSTD_BLOCK: usize = 4 << 20;
 /// How far the threads stand back.
 const NICE: i32 = 5;

@@ -29,7 +29,7 @@ pub use skip::PathRule;
 /// The version of what makes the bytes of a layer: order and headers of the tar, block sizes, levels and versions of the
 /// compressors. It is part of every name in the instruction cache. A change that gives the same files another digest
 /// comes with the next number (`the_layer_writer_has_not_changed` tells).
-pub const LAYER_WRITER: u32 = 2;
+pub const LAYER_WRITER: u32 = 3;
 
 /// How a layer is packed. The layer depends on all of it except `threads` and `file_digests`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
