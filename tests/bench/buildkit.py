@@ -143,11 +143,19 @@ class BuildKit:
 
     def big_run(self) -> dict[str, Sample]:
         """What RUN itself took is taken off."""
-        return {"big-run": self._run_commit_push(rows.big_run_context(self.inputs))}
+        return {"big-run": self._run_commit_push(rows.big_run_context(self.inputs, "soft"))}
+
+    def big_run_hard(self) -> dict[str, Sample]:
+        """As `big_run`."""
+        return {"big-run-hard": self._run_commit_push(rows.big_run_context(self.inputs, "hard"))}
 
     def many_files(self) -> dict[str, Sample]:
         """What RUN itself took is taken off."""
-        return {"many-files": self._run_commit_push(rows.many_files_context(self.inputs))}
+        return {"many-files": self._run_commit_push(rows.many_files_context(self.inputs, "soft"))}
+
+    def many_files_hard(self) -> dict[str, Sample]:
+        """As `many_files`."""
+        return {"many-files-hard": self._run_commit_push(rows.many_files_context(self.inputs, "hard"))}
 
     def install(self) -> dict[str, Sample]:
         """Packages come from a server on loopback: builds have no volumes."""

@@ -41,8 +41,10 @@ def make(target: Path, work: Path) -> None:
     """Make the repository in `target`; `work` is a scratch directory."""
     root = work / "tree"
     pool = content.soft()
-    for number, (path, data) in enumerate(content.files(pool, 5, FILES, BYTES)):
-        file = root / "usr/share/bulk" / f"{number % PACKAGES:03d}" / path
+    for number, (_, data) in enumerate(content.files(pool, 5, FILES, BYTES)):
+        # A dozen files to a directory, as in a distribution.
+        package, place = f"{number % PACKAGES:03d}", number // PACKAGES
+        file = root / "usr/share/bulk" / package / f"d{place // 12:02d}" / f"file-{place:03d}.bin"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)
     spec = work / "bulk.spec"

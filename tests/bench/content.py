@@ -1,6 +1,6 @@
 """Bytes and file sizes that are the same on every machine: pools of half-compressible data, cut into files.
 
-`SOFT` compresses like the files of a distribution (gzip about 2.5), `HARD` like programs and media (about 1.3). Files
+Soft data compresses like the files of a distribution (gzip about 2.5), hard data like media (about 1.3). Files
 are windows into a pool at positions far apart, so that no compressor finds one file in another.
 """
 
@@ -48,8 +48,11 @@ def soft() -> Pool:
 
 
 def hard() -> Pool:
-    """Mostly compressed already."""
+    """Mostly compressed already: the worst case for who compresses."""
     return Pool(seed=2, noise=0.65)
+
+
+KINDS = {"soft": soft, "hard": hard}
 
 
 def sizes(seed: int, count: int, total: int) -> list[int]:

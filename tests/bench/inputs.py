@@ -122,23 +122,30 @@ def _packages(staged: Path, work: Path) -> None:
     shutil.rmtree(work)
 
 
-def hard_pool(context: Path) -> None:
-    """64 MiB that hardly compress; RUN makes its files from it."""
-    (context / "pool").write_bytes(content.hard().data)
+def pool(kind: str) -> Callable[[Path], None]:
+    """64 MiB of this kind; RUN makes its files from it."""
+
+    def fill(context: Path) -> None:
+        (context / "pool").write_bytes(content.KINDS[kind]().data)
+
+    return fill
 
 
-def many_files(context: Path) -> None:
+def many_files(kind: str) -> Callable[[Path], None]:
     """A tar for RUN to unpack: making the files is then as cheap as it gets."""
-    pool = content.hard()
-    with (context / "files.tar").open("wb") as out:
-        files = content.files(pool, 4, MANY_FILES, MANY_BYTES)
-        oci_image.tar(out, ((oci_image.member(path), data) for path, data in files))
+
+    def fill(context: Path) -> None:
+        data_pool = content.KINDS[kind]()
+        with (context / "files.tar").open("wb") as out:
+            files = content.files(data_pool, 4, MANY_FILES, MANY_BYTES)
+            oci_image.tar(out, ((oci_image.member(path), data) for path, data in files))
+
+    return fill
 
 
 def tree(context: Path) -> None:
     """A tree for COPY."""
-    pool = content.soft()
-    for path, data in content.files(pool, 6, COPY_FILES, COPY_BYTES):
+    for path, data in content.files(content.soft(), 6, COPY_FILES, COPY_BYTES):
         file = context / "tree" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(data)

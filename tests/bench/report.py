@@ -57,7 +57,8 @@ Layers are compressed with gzip by both, at their usual levels.
 - The pull of containerbuild is a build of `FROM` and `LABEL`; the others pull and do not build. In the rebuild row,
   everything that could be stale is looked at again: all files of the context are read.
 {buildkit}- The data is generated and the same on every machine: base image, COPY and RPMs compress about 2.5 times,
-  what the two RUN rows write about 1.3 times, which is the worst case for the compressor.
+  what the rows named so write "hardly": about 1.3 times, which is the worst case for the compressor. No file is like
+  another.
 """
 BUILDKIT = """- BuildKit: the one of dockerd with overlay2 on the same file system, one daemon for all rounds, its
   images and cache removed before every round; `--network none`. Its CPU and memory are those of dockerd and

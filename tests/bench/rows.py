@@ -32,7 +32,10 @@ ROWS = [
     Row("ten-runs-squashed", "ten trivial RUN, one layer", "ten_runs_squashed", 5, warm_up=True),
     Row("big-run", "RUN that writes 1 GiB: commit + push, gzip", "big_run", 5),
     Row("big-run-zstd", "the same with our zstd, buildah with gzip", "big_run", 10),
+    Row("big-run-hard", "RUN that writes 1 GiB that hardly compresses: commit + push, gzip", "big_run_hard", 5),
+    Row("big-run-hard-zstd", "the same with our zstd, buildah with gzip", "big_run_hard", 10),
     Row("many-files", "RUN that writes 30 000 files, 522 MB: commit + push, gzip", "many_files", 6),
+    Row("many-files-hard", "the same with files that hardly compress", "many_files_hard", 6),
     Row("copy", "COPY of 20 000 files, 164 MB, commit included", "copy", 6),
     Row("install", "whole build: FROM, RUN dnf install (121 RPMs, 656 MiB), pushed", "install", 2.5),
     Row("rebuild", "nothing changed: COPY of 20 000 files and ten RUN from the cache", "rebuild", 0, 0.3, warm_up=True),
@@ -40,7 +43,9 @@ ROWS = [
 
 TEN_RUNS = [f"RUN echo {number} > /step-{number}" for number in range(10)]
 MOUNT = "--mount=type=bind,target=/context"
-BIG = f"mkdir /data && for n in $(seq {inputs.BIG_COPIES}); do cat /context/pool > /data/$n; done"
+# Every file begins elsewhere in the pool: none is like another, and no piece of one is a piece of another.
+BIG_FILE = "{ tail -c +$((n * 40961)) /context/pool; head -c $((n * 40961 - 1)) /context/pool; } > /data/$n"
+BIG = f"mkdir /data && for n in $(seq {inputs.BIG_COPIES}); do {BIG_FILE}; done"
 MANY = "mkdir /data && tar -xf /context/files.tar -C /data"
 INSTALL = "dnf -y -q install 'bulk-*' && dnf -q clean all"
 
@@ -55,14 +60,14 @@ def ten_runs_context(inputs_: Inputs) -> Path:
     return inputs_.context("ten-runs", "tools", TEN_RUNS)
 
 
-def big_run_context(inputs_: Inputs) -> Path:
-    """A few large files."""
-    return inputs_.context("big-run", "tools", [f"RUN {MOUNT} {BIG}"], inputs.hard_pool)
+def big_run_context(inputs_: Inputs, kind: str) -> Path:
+    """A few large files; `kind` is that of their content, soft or hard."""
+    return inputs_.context(f"big-run-{kind}", "tools", [f"RUN {MOUNT} {BIG}"], inputs.pool(kind))
 
 
-def many_files_context(inputs_: Inputs) -> Path:
-    """Many small files."""
-    return inputs_.context("many-files", "tools", [f"RUN {MOUNT} {MANY}"], inputs.many_files)
+def many_files_context(inputs_: Inputs, kind: str) -> Path:
+    """Many small files; `kind` is that of their content, soft or hard."""
+    return inputs_.context(f"many-files-{kind}", "tools", [f"RUN {MOUNT} {MANY}"], inputs.many_files(kind))
 
 
 def copy_context(inputs_: Inputs) -> Path:
