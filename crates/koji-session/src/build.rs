@@ -146,7 +146,7 @@ impl Session {
         let mut found = Vec::with_capacity(builds.len());
         for batch in builds.chunks(BATCH) {
             let calls = batch.iter().map(|id| (METHOD.to_owned(), vec![(*id).into()])).collect();
-            for answer in self.multicall(calls).await? {
+            for answer in self.ask(calls).await? {
                 let answer = answer.map_err(HubError::Fault)?;
                 found.push(Row::new(METHOD, &answer).some().map(|row| read_build(&row)).transpose()?);
             }

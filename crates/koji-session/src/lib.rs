@@ -22,6 +22,7 @@ mod kerberos;
 mod multicall;
 mod policy;
 mod private_key;
+mod questions;
 mod repo;
 mod rpm;
 mod session;

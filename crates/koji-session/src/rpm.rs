@@ -59,7 +59,7 @@ impl Session {
         let mut found = Vec::with_capacity(rpms.len());
         for batch in rpms.chunks(BATCH) {
             let calls = batch.iter().map(|rpm| (METHOD.to_owned(), vec![nvra_struct(rpm)])).collect();
-            for answer in self.multicall(calls).await? {
+            for answer in self.ask(calls).await? {
                 let answer = answer.map_err(HubError::Fault)?;
                 found.push(Row::new(METHOD, &answer).some().map(|row| read_rpm(&row)).transpose()?);
             }
@@ -89,7 +89,7 @@ impl Session {
         let mut found = Vec::with_capacity(queries.len());
         let calls: Vec<_> = queries.into_iter().map(|query| (METHOD.to_owned(), with_kwargs(vec![], query))).collect();
         for batch in calls.chunks(BATCH) {
-            for answer in self.multicall(batch.to_vec()).await? {
+            for answer in self.ask(batch.to_vec()).await? {
                 let answer = answer.map_err(HubError::Fault)?;
                 let rows = Row::new(METHOD, &answer).rows()?;
                 found.push(rows.map(|row| read_rpm(&row)).collect::<Result<_, HubError>>()?);
@@ -112,7 +112,7 @@ impl Session {
                 let fields = Value::Array(vec![FIELD.into()]);
                 (METHOD.to_owned(), with_kwargs(vec![], vec![("rpmID", Value::Int(*id)), ("headers", fields)]))
             };
-            for (id, answer) in batch.iter().zip(self.multicall(batch.iter().map(call).collect()).await?) {
+            for (id, answer) in batch.iter().zip(self.ask(batch.iter().map(call).collect()).await?) {
                 found.push(match answer {
                     Ok(fields) => fields.get(FIELD).and_then(Value::as_str).filter(|s| !s.is_empty()).map(str::to_owned),
                     Err(fault) => {
@@ -134,7 +134,7 @@ impl Session {
         let mut found = Vec::with_capacity(rpm_ids.len());
         for batch in rpm_ids.chunks(BATCH) {
             let call = |id: &i64| (METHOD.to_owned(), with_kwargs(vec![], vec![("rpm_id", Value::Int(*id))]));
-            for answer in self.multicall(batch.iter().map(call).collect()).await? {
+            for answer in self.ask(batch.iter().map(call).collect()).await? {
                 let answer = answer.map_err(HubError::Fault)?;
                 let signatures = Row::new(METHOD, &answer).rows()?.map(|row| {
                     Ok(RpmSignature { sigkey: row.string("sigkey")?, sighash: row.opt_string("sighash")?.unwrap_or_default() })

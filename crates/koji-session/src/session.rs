@@ -9,6 +9,7 @@ use build_model::FaultCode;
 use crate::answer::Row;
 use crate::call::Route;
 use crate::http::HubHttp;
+use crate::questions::Questions;
 use crate::ticket::SessionKeys;
 use crate::{Credentials, HubConfig, HubError, SessionTicket, Value, encode_call, with_kwargs};
 
@@ -29,6 +30,8 @@ pub(crate) struct Inner {
     pub turn: tokio::sync::Mutex<()>,
     pub state: Mutex<State>,
     pub calls: AtomicU64,
+    /// What is asked at the same time.
+    pub questions: Questions,
 }
 
 #[derive(Default)]
@@ -234,7 +237,14 @@ impl Session {
     }
 
     fn make(config: HubConfig, http: Arc<HubHttp>, state: State) -> Self {
-        let inner = Inner { config, http, turn: tokio::sync::Mutex::new(()), state: Mutex::new(state), calls: AtomicU64::new(0) };
+        let inner = Inner {
+            config,
+            http,
+            turn: tokio::sync::Mutex::new(()),
+            state: Mutex::new(state),
+            calls: AtomicU64::new(0),
+            questions: Questions::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 

@@ -200,7 +200,7 @@ impl Session {
         let mut found = Vec::with_capacity(builds.len());
         for batch in builds.chunks(BATCH) {
             let calls = batch.iter().map(|build| (method.to_owned(), params(*build))).collect();
-            for answer in self.multicall(calls).await? {
+            for answer in self.ask(calls).await? {
                 found.push(read(&answer.map_err(HubError::Fault)?)?);
             }
         }

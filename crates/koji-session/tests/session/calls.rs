@@ -1,7 +1,7 @@
 //! Call numbers, repeats, waiting, and what is not repeated.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use build_model::{Blame, Diagnose as _, FaultCode, TaskId};
 use koji_session::{HubError, Session, Value};
@@ -196,6 +196,42 @@ async fn many_calls_go_in_one_request() {
     assert_eq!(list[1].get("params"), Some(&Value::Array(vec!["b".into()])));
     let error = session.multicall(calls[..2].to_vec()).await.expect_err("three outcomes for two calls");
     assert_eq!(error.kind(), "hub-answer-unexpected");
+}
+
+#[tokio::test]
+async fn questions_that_are_asked_meanwhile_go_in_one_request() {
+    let arrived = Arc::new(tokio::sync::Notify::new());
+    let (open, gate) = std::sync::mpsc::channel::<()>();
+    let (told, gate) = (Arc::clone(&arrived), Mutex::new(gate));
+    let hub = hub(move |request| {
+        let calls = request.params[0].as_array().expect("a list").len();
+        told.notify_one();
+        // Held back until the test has asked everything else.
+        gate.lock().expect("no panic").recv().expect("the test goes on");
+        Reply::Value(Value::Array(vec![Value::Array(vec![Value::Array(Vec::new())]); calls]))
+    });
+    let session = hub.login().await;
+    let ask = |id: i64| {
+        let session = session.clone();
+        tokio::spawn(async move { session.query_rpm_sigs(&[id]).await })
+    };
+    let first = ask(0);
+    arrived.notified().await;
+    let others: Vec<_> = (1..20).map(ask).collect();
+    // All of them have been polled once before this task runs again, and wait for the first.
+    tokio::task::yield_now().await;
+    (0..2).for_each(|_| open.send(()).expect("the hub listens"));
+    assert_eq!(first.await.expect("no panic").expect("answered"), vec![vec![]]);
+    for other in others {
+        assert_eq!(other.await.expect("no panic").expect("answered"), vec![vec![]]);
+    }
+    let asked: Vec<usize> = hub
+        .requests()
+        .iter()
+        .filter(|r| r.method == "multiCall")
+        .map(|r| r.params[0].as_array().expect("a list").len())
+        .collect();
+    assert_eq!(asked, [1, 19]);
 }
 
 #[tokio::test]

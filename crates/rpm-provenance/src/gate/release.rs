@@ -253,12 +253,14 @@ impl Releases {
         sighash: &str,
         known: &KnownRpm,
     ) -> Result<Vec<Objection>, LookupError> {
-        let mut found = Vec::new();
-        if self.rules.ask_for_keys() {
-            let signatures = koji.signatures(&[known.rpm_id]).await?.pop().unwrap_or_default();
-            found.extend(self.rules.judge_signature(&ident.nvra, ident.signing_key.as_deref(), sighash, &signatures));
-        }
-        if let Some(named) = self.rules.tags() {
+        let keys = async {
+            if !self.rules.ask_for_keys() {
+                return Ok(None);
+            }
+            Ok(Some(koji.signatures(&[known.rpm_id]).await?.pop().unwrap_or_default()))
+        };
+        let tags = async {
+            let Some(named) = self.rules.tags() else { return Ok(None) };
             let inheritance = self.inheritance.get_or_try_init(|| async {
                 let mut all = BTreeMap::new();
                 for tag in named {
@@ -269,6 +271,15 @@ impl Releases {
             });
             let inheritance = inheritance.await?;
             let tags = koji.build_tags(&[known.build_id]).await?.pop().unwrap_or_default();
+            Ok(Some((tags, inheritance)))
+        };
+        // Asked together: they go in one request.
+        let (keys, tags) = futures_util::future::try_join(keys, tags).await?;
+        let mut found = Vec::new();
+        if let Some(signatures) = keys {
+            found.extend(self.rules.judge_signature(&ident.nvra, ident.signing_key.as_deref(), sighash, &signatures));
+        }
+        if let Some((tags, inheritance)) = tags {
             found.extend(self.rules.judge_tags(&ident.nvra, &tags, inheritance));
         }
         Ok(found)
