@@ -66,9 +66,9 @@ def used(directory: Path) -> None:
     os.utime(directory)
 
 
-def forget_unused(keep: int = 2, idle: float = 86400) -> None:
-    """Delete distributions nobody used for a day, but for the `keep` latest: each takes some 130 MB."""
-    found = sorted(cache_directory().glob("distribution-*/"), key=lambda path: -path.stat().st_mtime)
+def forget_unused(prefix: str = "distribution-", keep: int = 2, idle: float = 86400) -> None:
+    """Delete what of one kind nobody used for a day, but for the `keep` latest: a distribution takes some 130 MB."""
+    found = sorted(cache_directory().glob(f"{prefix}*/"), key=lambda path: -path.stat().st_mtime)
     for path in found[keep:]:
         if time.time() - path.stat().st_mtime > idle:
             shutil.rmtree(path, ignore_errors=True)

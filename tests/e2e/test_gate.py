@@ -2,47 +2,24 @@
 repository behind a web server that counts what is asked of it.
 """
 
-import contextlib
-import functools
-import http.server
 import json
 import os
-import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 from demo import run_image
 from distribution import steps
 
+import rich_repository
+from file_server import serving
+
 PROGRAM = Path(os.environ.get("CONTAINERBUILD") or Path(__file__).parents[2] / "target/debug/containerbuild")
-
-
-class Recorder(http.server.SimpleHTTPRequestHandler):
-    """A file server; the paths asked for are in `asked` of the server."""
-
-    def log_message(self, *_):
-        self.server.asked.append(self.path)
 
 
 @pytest.fixture(scope="module")
 def distribution():
     return steps.make()
-
-
-@contextlib.contextmanager
-def serving(directory):
-    handler = functools.partial(Recorder, directory=directory)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.asked = []
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture
@@ -159,59 +136,9 @@ def test_a_run_cannot_poison_the_caches_of_another_build(build):
     assert clean.code == 0, clean.said
 
 
-COMPS = """<comps><group><id>greeters</id><name>Greeters</name><description>People</description><default>true</default>
-<uservisible>true</uservisible>
-<packagelist><packagereq type="mandatory">hello</packagereq></packagelist></group></comps>
-"""
-ADVISORY = """<updates><update from="demo@example.com" status="final" type="security" version="1"><id>DEMO-2026-1</id>
-<title>hello</title><issued date="2026-01-01 00:00:00"/><severity>Important</severity><description>Greets</description>
-<pkglist><collection short="d"><name>demo</name><package name="hello" epoch="0" version="{version}" release="{release}"
- arch="{arch}"><filename>{file}</filename></package></collection></pkglist></update></updates>
-"""
-MODULE = """---
-document: modulemd
-version: 2
-data:
-  name: greet
-  stream: "1"
-  version: 20260101
-  context: abcd
-  arch: {arch}
-  summary: Greetings
-  description: Greetings
-  license: {{module: [MIT]}}
-  profiles: {{default: {{rpms: [hello]}}}}
-  artifacts: {{rpms: ["hello-0:{version}-{release}.{arch}"]}}
-...
-"""
-
-
-def rich_repository(distribution, directory):
-    """One package with everything that metadata can say of it, zchunk copies included."""
-    (rpm,) = (distribution / "repo").glob("hello-*.rpm")
-    repo = directory / "repo"
-    repo.mkdir(parents=True)
-    shutil.copy(rpm, repo)
-    name, arch, _ = rpm.name.rsplit(".", 2)
-    _, version, release = name.rsplit("-", 2)
-    facts = {"version": version, "release": release, "arch": arch, "file": rpm.name}
-    files = {"comps": COMPS, "updateinfo": ADVISORY.format(**facts), "modules": MODULE.format(**facts)}
-    for kind, text in files.items():
-        (directory / f"{kind}.xml").write_text(text)
-    commands = [
-        ["createrepo_c", "--quiet", "--zck", "-g", directory / "comps.xml", repo],
-        *(
-            ["modifyrepo_c", f"--mdtype={k}", directory / f"{k}.xml", repo / "repodata"]
-            for k in ("updateinfo", "modules")
-        ),
-    ]
-    for command in commands:
-        subprocess.run(command, check=True, capture_output=True)
-    return repo
-
-
 def test_groups_modules_and_advisories_come_through(distribution, tmp_path, state):
-    with serving(rich_repository(distribution, tmp_path)) as mirror:
+    (hello,) = (distribution / "repo").glob("hello-*.rpm")
+    with serving(rich_repository.make(hello, directory=tmp_path)) as mirror:
         built = Build(
             tmp_path / "built",
             state,

@@ -50,6 +50,9 @@ pub struct Args {
     /// A package repository offered to RUN steps (http, https or file URL); may be repeated.
     #[arg(long, value_name = "NAME=URL", value_parser = pair)]
     repo: Vec<(String, String)>,
+    /// A public key of the repository NAME, so that package managers check signatures; may be repeated.
+    #[arg(long, value_name = "NAME=FILE", value_parser = pair)]
+    repo_key: Vec<(String, String)>,
     /// Where images and layers are kept between builds.
     #[arg(long, value_name = "DIR", default_value = "/var/lib/containerbuild/store")]
     store: PathBuf,
@@ -99,6 +102,10 @@ enum Format {
 pub fn main(args: &Args) -> ExitCode {
     if !manifest_format(args).knows(args.compression) {
         eprintln!("containerbuild: Docker's manifest format has no name for {} layers: use --format oci", args.compression);
+        return ExitCode::from(super::NOT_TOLD);
+    }
+    if let Some((name, _)) = args.repo_key.iter().find(|(name, _)| !args.repo.iter().any(|(repo, _)| repo == name)) {
+        eprintln!("containerbuild: --repo-key is for the repository `{name}`, but there is no --repo of that name");
         return ExitCode::from(super::NOT_TOLD);
     }
     // While there is one thread: the mount namespace (engine.md T2).
@@ -216,7 +223,7 @@ fn reach(args: &Args) -> Reach {
                     name: name.clone(),
                     base_url: url.clone(),
                     repomd_sha256: None,
-                    gpgkeys: Vec::new(),
+                    gpgkeys: args.repo_key.iter().filter(|(of, _)| of == name).map(|(_, file)| file.into()).collect(),
                     of_request: false,
                 })
                 .collect(),

@@ -37,7 +37,8 @@ pub(super) fn concealed(
             mounts.push(scratch(empty, target));
         }
     }
-    for target in gate::MAIN_CONFS {
+    for target in confs(base) {
+        let target = target.as_str();
         // A link leads to the other one of the two.
         if !base.view.symlink_metadata(target).is_ok_and(|m| m.is_some_and(|m| m.is_file())) {
             continue;
@@ -54,6 +55,15 @@ pub(super) fn concealed(
         mounts.push(scratch(file, target));
     }
     Ok(mounts)
+}
+
+/// The files of a base image that may name repositories in their `[main]`.
+fn confs(base: &BaseOfRuns) -> Vec<String> {
+    let drop_ins = gate::CONF_DIRS.into_iter().flat_map(|dir| {
+        let names = base.view.list(dir).unwrap_or_default(); // no such directory: no such package manager
+        names.into_iter().filter(|name| name.ends_with(gate::CONF_ENDING)).map(move |name| format!("{dir}/{name}"))
+    });
+    gate::MAIN_CONFS.into_iter().map(str::to_owned).chain(drop_ins).collect()
 }
 
 fn scratch(source: PathBuf, target: &str) -> InjectedMount {

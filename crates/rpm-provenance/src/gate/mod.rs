@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 
 pub use cache::Session;
 pub(crate) use cache::cached_file;
-pub use repo_files::{MAIN_CONFS, OTHER_REPO_DIRS, REPO_DIR, without_repositories};
+pub use repo_files::{CONF_DIRS, CONF_ENDING, MAIN_CONFS, OTHER_REPO_DIRS, REPO_DIR, without_repositories};
 pub use source::{ContentSource, Pin};
 pub use upstream::{FetchError, HttpClients};
 

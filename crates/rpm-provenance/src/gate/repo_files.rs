@@ -18,6 +18,11 @@ pub const OTHER_REPO_DIRS: [&str; 5] = [
 ];
 /// Files with a `[main]` section; `/etc/yum.conf` is a link to dnf.conf where there is dnf.
 pub const MAIN_CONFS: [&str; 2] = ["/etc/dnf/dnf.conf", "/etc/yum.conf"];
+/// Directories of further such files: what libdnf5 reads of a distribution and of a site before `/etc/dnf/dnf.conf`. They
+/// may bring `reposdir` like any other.
+pub const CONF_DIRS: [&str; 2] = ["/usr/share/dnf5/libdnf.conf.d", "/etc/dnf/libdnf5.conf.d"];
+/// How the names of files in them end.
+pub const CONF_ENDING: &str = ".conf";
 
 /// Options of every repository, in words that yum 3, dnf 4 and dnf 5 know; what one does not know it passes over.
 const OPTIONS: [&str; 8] = [
