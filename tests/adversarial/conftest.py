@@ -42,7 +42,7 @@ allowed = ["{distribution}", "{site}"]
 name = "built-here"
 reason = "what was tagged was tested"
 allowed = ["*"]
-except = ["strange", "swapped", "old"]
+except = ["strange", "swapped", "old", "lost"]
 
 [[policy.packages]]
 name = "orphan"
@@ -104,6 +104,7 @@ def mirror(hub, rpms):
     hub.know(rpms[name] for name in offers.KNOWN)
     hub.make_draft("drafted")
     hub.delete_build("vanished-1-1")
+    hub.lose_file("lost-1-1.noarch.rpm")
     hub.know_external(rpms["outside"])
     mirror = offers.Mirror(offers.repositories(rpms))
     yield mirror

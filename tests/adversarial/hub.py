@@ -78,6 +78,13 @@ class Hub:
         """Deletes a build that is in no tag."""
         assert self.admin.deleteBuild(nvr)
 
+    def lose_file(self, name: str) -> None:
+        """Takes an RPM's file out of the hub's storage, signed copies included; its rows stay."""
+        found = list(self.scene.hub_dir.rglob(name))
+        assert found, f"no {name} below {self.scene.hub_dir}"
+        for path in found:
+            path.unlink()
+
     def know_external(self, rpm) -> None:
         """Records an RPM that was only seen in an external repository."""
         fields = ("name", "version", "release", "epoch", "arch", "size", "buildtime", "sigmd5")

@@ -97,7 +97,7 @@ def repomd(packed: bytes, plain: bytes, location: str = "repodata/primary.xml.gz
 
 
 # Packages of the adversary; those of KNOWN are imported into Koji.
-KNOWN = ("offered", "swapped", "drafted", "vanished", "strange", "bare", "old")
+KNOWN = ("offered", "swapped", "drafted", "vanished", "strange", "bare", "old", "lost")
 
 
 def packages(work: Path, site: SigningKey, other: SigningKey) -> dict[str, Path]:
@@ -117,7 +117,8 @@ def packages(work: Path, site: SigningKey, other: SigningKey) -> dict[str, Path]
         return _build(package, root, work / f"build-{directory}-{name}", home, output)
 
     found = {
-        name: made(name) for name in ("offered", "drafted", "vanished", "outside", "bare", "swapped", "longer", "old")
+        name: made(name)
+        for name in ("offered", "drafted", "vanished", "outside", "bare", "swapped", "longer", "old", "lost")
     }
     found["strange"] = made("strange", arch=STRANGE)
     found["epoch"] = made("offered", "epoch", epoch=9)

@@ -1,8 +1,12 @@
-//! The proof of one unpacked image against a hub, as a build makes it: rpmdb and file lists, Koji's answers, and every
-//! path accounted for. A whole process, so that start-up and connection count.
+//! The proof of one image against a hub, as a build makes it: rpmdb and file lists, Koji's answers, and every path
+//! accounted for, with the digests that were taken when the layer was packed. A whole process, so that start-up and
+//! connection count.
 //!
-//! `cargo bench -p builder-worker --bench proof -- ROOT HUB STATE_DIR` prints one line of JSON. Called by
-//! `tests/bench/proof.py`, which makes the image, starts a hub and compares with `rpm -qa` and one `getRPM` per package.
+//! `cargo bench -p builder-worker --bench proof -- pack ROOT STORE` packs ROOT as a build packs what a RUN left, and prints
+//! the diff id. `… -- prove ROOT HUB STATE_DIR LIST [STORE DIFF_ID]` proves it and prints one line of JSON. LIST is the address
+//! of a repository's `rpmlist.jsonl` or empty; without a store every file is hashed, as `containerbuild verify` does with
+//! what others built. Called by `tests/bench/proof.py`, which makes the
+//! image, starts a hub and compares with `rpm -qa` and one `getRPM` per package.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
@@ -11,29 +15,55 @@ use std::time::Instant;
 
 use builder_worker::file_digests::FileDigests;
 use builder_worker::koji_rpms::HubRpms;
-use image_layers::MergedView;
+use builder_worker::layer_digests;
+use image_layers::{FileDigestAlgorithm, MergedView, PackOptions, Store, pack_layer};
 use koji_session::{Credentials, HubConfig, RetryPolicy, Session};
 use rpm_provenance::files::{Accounting, Class, LayerSource, NewLayer, account};
-use rpm_provenance::rpmdb::read_view_with_files;
+use rpm_provenance::rpmdb::read_view_whole;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
-    let [root, hub, state] = arguments.as_slice() else { return }; // `cargo test --benches` and plain `cargo bench`
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match arguments.as_slice() {
+        ["pack", root, store] => pack(root, store),
+        ["prove", root, hub, state, list] => prove(root, hub, state, list, None),
+        ["prove", root, hub, state, list, store, diff_id] => prove(root, hub, state, list, Some((store, diff_id))),
+        _ => {} // `cargo test --benches` and plain `cargo bench`
+    }
+}
+
+fn pack(root: &str, store: &str) {
+    let options = PackOptions { file_digests: vec![FileDigestAlgorithm::Sha256], ..PackOptions::default() };
+    let packed = pack_layer(&Store::open(Path::new(store)).unwrap(), Path::new(root), &[], &options).unwrap();
+    println!("{}", packed.diff_id);
+}
+
+fn prove(root: &str, hub: &str, state: &str, list: &str, packed: Option<(&str, &str)>) {
     let began = Instant::now();
-    let (db, files) = read_view_with_files(&MergedView::new(vec![root.into()])).unwrap();
-    let read = began.elapsed();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let proof = runtime.block_on(async {
-        let config = HubConfig { url: hub.clone(), credentials: Credentials::Anonymous, ca: None, retry: RetryPolicy::default() };
+    let (read, files, proof) = runtime.block_on(async {
+        let view = MergedView::new(vec![root.into()]);
+        let reading = tokio::task::spawn_blocking(move || read_view_whole(&view).unwrap());
+        let config =
+            HubConfig { url: hub.to_owned(), credentials: Credentials::Anonymous, ca: None, retry: RetryPolicy::default() };
         let session = Session::anonymous(&config).await.unwrap();
-        let lookup = HubRpms::new(session).with_digests(FileDigests::in_dir(Path::new(state), hub));
-        rpm_provenance::prove(&db, None, &[], &lookup).await.unwrap()
+        let lists = if list.is_empty() { Vec::new() } else { vec![list.to_owned()] };
+        let lookup = HubRpms::new(session).with_lists(lists).with_digests(FileDigests::in_dir(Path::new(state), hub));
+        // A build has read them when its gate released the first package.
+        let (found, ()) = tokio::join!(reading, lookup.read_lists());
+        let (db, files, _) = found.unwrap();
+        let read = began.elapsed();
+        (read, files, rpm_provenance::prove(&db, None, &[], &lookup).await.unwrap())
     });
     let proven = began.elapsed();
+    let digests = packed.map(|(store, diff_id)| {
+        let store = Store::open(Path::new(store)).unwrap();
+        layer_digests::of_layer(&store, &diff_id.parse().unwrap()).unwrap()
+    });
     let account = account(&Accounting {
         layers: vec![root.into()],
         new_layers: &[NewLayer { instruction: "RUN dnf install".into(), source: LayerSource::Any }],
-        digests: &[],
+        digests: &digests.into_iter().collect::<Vec<_>>(),
         packages: &files,
         parent: &[],
         elsewhere: &[],

@@ -66,6 +66,11 @@ impl HubRpms {
         self
     }
 
+    /// Reads the lists now, when there is something else to wait for; otherwise the first look-up does.
+    pub async fn read_lists(&self) {
+        self.listed.get_or_init(|| rpm_list::fetch(&self.lists)).await;
+    }
+
     fn remembered(&self, rpm: &Nvra) -> Option<Option<KnownRpm>> {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(rpm).cloned()
     }

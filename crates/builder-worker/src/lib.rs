@@ -14,6 +14,7 @@ mod download;
 pub mod file_digests;
 mod gated_build;
 pub mod koji_rpms;
+pub mod layer_digests;
 mod man_page;
 mod pinned_images;
 mod policy_cases;

@@ -263,6 +263,45 @@ fn a_link_from_which_something_is_run_is_judged_by_what_it_leads_to() {
     assert_eq!(account.count(Class::Link).paths, 4, "{account:#?}");
 }
 
+/// A certificate as far as the accounting looks: a sequence with `content`, in PEM.
+fn pem(content: u8) -> String {
+    use base64::Engine as _;
+    let text = base64::engine::general_purpose::STANDARD.encode([0x30, 1, content]);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+#[test]
+fn extracted_certificates_are_those_of_proven_anchors_or_nobody_s() {
+    let mut image = Image::new();
+    let commit = image.dir.path().join("commit");
+    write(&commit, "site.pem", &pem(1), 0o644);
+    write(&image.layers[0], "etc/pki/ca-trust/source/anchors/parent.pem", &pem(2), 0o644);
+    write(&image.layers[0], "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", &pem(3), 0o644);
+    let layer = image.layer();
+    let extracted = layer.join("etc/pki/ca-trust/extracted");
+    write(&layer, "etc/pki/ca-trust/source/anchors/site.pem", &pem(1), 0o644);
+    write(&layer, "etc/pki/ca-trust/source/anchors/nobody.pem", &pem(9), 0o644);
+    let honest = format!("# Site\n{}{}{}", pem(1), pem(2), pem(3));
+    write(&extracted, "pem/tls-ca-bundle.pem", &honest, 0o444);
+    write(&extracted, "pem/directory-hash/site.pem", &pem(1), 0o444);
+    symlink("site.pem", extracted.join("pem/directory-hash/0.0")).unwrap();
+    write(&extracted, "pem/email-ca-bundle.pem", &format!("{honest}{}", pem(9)), 0o444);
+    write(&extracted, "java/cacerts", "text\0", 0o444);
+    write(&layer, "srv/data", &pem(9), 0o644);
+    symlink("/srv/data", extracted.join("pem/objsign-ca-bundle.pem")).unwrap();
+    let account = image.account(LayerSource::Any, Some(&commit));
+    let at = |name: &str| format!("/etc/pki/ca-trust/extracted/{name}");
+    assert_eq!(class(&account, &at("pem/tls-ca-bundle.pem")).0, Class::Generated);
+    assert_eq!(class(&account, &at("pem/directory-hash/site.pem")).0, Class::Generated);
+    assert_eq!(account.count(Class::Link).paths, 1, "the link to an explained one: {account:#?}");
+    // An anchor that nothing accounts for explains nothing, and is named itself.
+    assert_eq!(class(&account, "/etc/pki/ca-trust/source/anchors/nobody.pem"), (Class::Unexplained, Code::Script));
+    for name in ["pem/email-ca-bundle.pem", "java/cacerts", "pem/objsign-ca-bundle.pem"] {
+        assert_eq!(class(&account, &at(name)), (Class::Unexplained, Code::Script), "{name}");
+        assert!(runs(&account, &at(name)).unwrap().contains("whom programs believe"), "{name}");
+    }
+}
+
 #[test]
 fn accounts_that_are_root_or_open_and_devices_are_rights() {
     let mut image = Image::new();

@@ -1,6 +1,7 @@
 """The corpus as data, one module a theme: `TITLE` and `CASES`."""
 
 from cases import (
+    authorities,
     honest,
     hosts,
     koji_state,
@@ -16,7 +17,20 @@ from cases import (
     unexplained,
 )
 
-REFUSING = [hosts, repositories, koji_state, packages, rpmdb, replaced, unexplained, places, rights, parents, sandbox]
+REFUSING = [
+    hosts,
+    repositories,
+    koji_state,
+    packages,
+    rpmdb,
+    replaced,
+    unexplained,
+    places,
+    authorities,
+    rights,
+    parents,
+    sandbox,
+]
 REFUSED = [case for theme in REFUSING for case in theme.CASES]
 REPORTED = reported.CASES
 HONEST = honest.CASES

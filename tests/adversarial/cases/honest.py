@@ -1,5 +1,6 @@
 """Images as packagers write them: they pass, and nobody is told anything."""
 
+from cases.authorities import BUNDLE, SITE
 from cases.replaced import archive
 from corpus import BASE, Case
 
@@ -32,6 +33,16 @@ CASES = [
             "COPY <<END /etc/demo/inline.conf\nkey = value\nEND",
         ),
         files={"start": "#!/bin/sh\nexec sleep 1\n", "etc/demo.conf": "a = 1\n"},
+    ),
+    # As update-ca-trust writes it.
+    Case(
+        "authority_of_the_commit",
+        (
+            "COPY site.pem /etc/pki/ca-trust/source/anchors/",
+            f"RUN mkdir -p $(dirname {BUNDLE}) && echo '# Site Root CA' > {BUNDLE}"
+            f" && cat /etc/pki/ca-trust/source/anchors/site.pem >> {BUNDLE}",
+        ),
+        files={"site.pem": SITE},
     ),
     Case(
         "stages",

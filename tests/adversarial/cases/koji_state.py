@@ -57,6 +57,19 @@ CASES = [
     _copied("copied_rpm_signed_by_another_key", "resigned", "is not an allowed key (rule signing_keys/ours"),
     _copied("copied_rpm_without_its_signature", "unsigned", "it is not signed (rule signing_keys/ours"),
     _copied("copied_rpm_of_a_build_in_no_tag", "offered", "its build is in no tag", "(rule content_tags/built-here"),
+    # The rows say what they always said; a hub that records no header digests has nothing but a MD5 to tell.
+    Case(
+        "copied_rpm_whose_file_koji_has_lost",
+        ("COPY x.rpm /tmp/", "RUN rpm -i --nodeps /tmp/x.rpm && rm /tmp/x.rpm"),
+        (NOT_KOJI, "lost-1-1.noarch", "(no-digest)", "the header of Koji's own file cannot be had"),
+        rpms={"x.rpm": "lost"},
+    ),
+    Case(
+        "copied_rpm_of_a_deleted_build",
+        ("COPY x.rpm /tmp/", "RUN rpm -i --nodeps /tmp/x.rpm && rm /tmp/x.rpm"),
+        (NOT_KOJI, "vanished-1-1.noarch", "(deleted-build)"),
+        rpms={"x.rpm": "vanished"},
+    ),
     # Built before rpm 4.14: nobody declares a SHA-256 of its header. This one has what Koji records, on another header.
     Case(
         "rpm_of_an_old_age_forged",

@@ -16,6 +16,7 @@ use super::named::{self, ConfigText};
 use super::owners::{Owned, Owners};
 use super::rights::{self, Numbers};
 use super::tree::{Cleared, Entry, Tree, join, split};
+use super::trust::Trust;
 use super::{Class, Code, FileAccount, FilesError, PackageFinding, PackedDigests, Record, shown};
 use crate::rpmdb::known_directories;
 
@@ -70,8 +71,10 @@ struct Loose {
     databases: Vec<Vec<u8>>,
 }
 
-/// Entries on their way to the judging threads.
-const QUEUE: usize = 512;
+/// Entries handed to a judging thread at once.
+const PIECE: usize = 128;
+/// Pieces on their way to the judging threads.
+const QUEUE: usize = 8;
 const THREADS_MAX: usize = 8;
 
 /// Accounts for every path of the new layers.
@@ -80,7 +83,7 @@ const THREADS_MAX: usize = 8;
 /// Only when a file cannot be read. What is wrong with the image is in the [`FileAccount`].
 pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
     let mut tree = Tree::new(what.layers.clone(), what.new_layers.len());
-    let known = Known {
+    let mut known = Known {
         owners: Owners::index(what.packages, &mut tree)?,
         elsewhere: what.elsewhere.iter().map(|(name, packages)| (name.as_str(), Owners::of_content(packages))).collect(),
         commit: what.commit.map(Commit::list).transpose()?.unwrap_or_default(),
@@ -88,7 +91,9 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
         digests: what.digests,
         named: named::files(what.config, what.working_dir, &mut tree)?,
         numbers: Numbers::read(&mut tree)?,
+        trust: Trust::default(),
     };
+    known.trust = Trust::gather(&mut tree, &known)?;
     let (mut account, loose, cleared) = judge_new_layers(&tree, &known)?;
     links::judge(loose.links, &mut tree, &known)?.into_iter().for_each(|record| account.add(record));
     find_other_databases(&mut tree, loose.databases, &mut account)?;
@@ -110,12 +115,19 @@ fn identity(package: &PackageFiles) -> (&Nvra, &str) {
 
 fn judge_new_layers(tree: &Tree, known: &Known<'_>) -> Result<(FileAccount, Loose, Cleared), FilesError> {
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let (send, receive) = sync_channel::<Entry>(QUEUE);
+    let (send, receive) = sync_channel::<Vec<Entry>>(QUEUE);
     let receive = Mutex::new(receive);
     std::thread::scope(|scope| {
         let judges: Vec<_> = (0..threads).map(|_| scope.spawn(|| judge_all(&receive, known))).collect();
         // A judge that failed no longer listens; its error is found below.
-        let walked = tree.walk(&mut |entry| drop(send.send(entry)));
+        let mut piece = Vec::with_capacity(PIECE);
+        let walked = tree.walk(&mut |entry| {
+            piece.push(entry);
+            if piece.len() == PIECE {
+                drop(send.send(std::mem::replace(&mut piece, Vec::with_capacity(PIECE))));
+            }
+        });
+        drop(send.send(piece));
         drop(send);
         let (mut account, mut loose) = (FileAccount::default(), Loose::default());
         let mut failed = None;
@@ -137,25 +149,27 @@ fn judge_new_layers(tree: &Tree, known: &Known<'_>) -> Result<(FileAccount, Loos
     })
 }
 
-fn judge_all(receive: &Mutex<Receiver<Entry>>, known: &Known<'_>) -> Result<(FileAccount, Loose), FilesError> {
+fn judge_all(receive: &Mutex<Receiver<Vec<Entry>>>, known: &Known<'_>) -> Result<(FileAccount, Loose), FilesError> {
     let (mut part, mut loose) = (FileAccount::default(), Loose::default());
     let mut failed = None;
     loop {
         let next = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(entry) = next else { break };
-        if failed.is_some() {
-            continue; // the walk must not wait for a reader
-        }
-        match known.judge(&entry) {
-            Ok(judged) => {
-                part.privileges.extend(judged.privilege);
-                loose.databases.extend(judged.database);
-                match judged.link {
-                    Some(path) => loose.links.push(RunLink { path, record: judged.record }),
-                    None => part.add(judged.record),
-                }
+        let Ok(piece) = next else { break };
+        for entry in piece {
+            if failed.is_some() {
+                break; // the walk must not wait for a reader
             }
-            Err(source) => failed = Some(FilesError { path: entry.host, source }),
+            match known.judge_new(&entry) {
+                Ok(judged) => {
+                    part.privileges.extend(judged.privilege);
+                    loose.databases.extend(judged.database);
+                    match judged.link {
+                        Some(path) => loose.links.push(RunLink { path, record: judged.record }),
+                        None => part.add(judged.record),
+                    }
+                }
+                Err(source) => failed = Some(FilesError { path: entry.host, source }),
+            }
         }
     }
     failed.map_or(Ok((part, loose)), Err)
@@ -237,14 +251,17 @@ fn find_not_installed(
             if !file.is_expected() && known.owners.of(&path).len() > 1 {
                 continue;
             }
-            let found = tree.entry(&path)?;
+            // The walk over the new layers has been there, or a look into the layers tells.
+            let is_new = known.owners.was_found_new(&path);
+            let found = if is_new { None } else { tree.entry(&path)? };
             if file.kind() == Kind::File {
-                files.note(&path, found.is_some());
+                files.note(&path, is_new || found.is_some());
                 if file.is_code() {
-                    programs.note(&path, found.is_some());
+                    programs.note(&path, is_new || found.is_some());
                 }
             }
             match found {
+                _ if is_new => {}
                 // Its path, but from a lower layer: rpm need not write what is there already, so look at what is.
                 Some(entry) if !tree.is_new(entry.layer) && file.kind() == Kind::File => {
                     let path = entry.host.clone();

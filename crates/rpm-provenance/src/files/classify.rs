@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 
+use super::attributes::Attributes;
 use super::code::{self, Code};
 use super::commit::Commit;
 use super::file_list::Kind;
@@ -15,6 +15,7 @@ use super::hash::{digest_of, sha256_of};
 use super::owners::{Owned, Owners, SHA256};
 use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
+use super::trust::{self, Trust};
 use super::{Class, LayerSource, NewLayer, PackedDigests, Privilege, Record, links, patterns};
 use crate::rpmdb::is_database;
 
@@ -33,6 +34,8 @@ pub(super) struct Known<'a> {
     pub named: HashMap<Vec<u8>, String>,
     /// What the owners' names in RPM headers mean in this image.
     pub numbers: Numbers,
+    /// The certificates that results of `update-ca-trust` may hold.
+    pub trust: Trust,
 }
 
 /// A judged path, and the privilege it has without a package saying so.
@@ -48,9 +51,22 @@ pub(super) struct Judged {
 impl Known<'_> {
     /// Judges one entry.
     pub fn judge(&self, entry: &Entry) -> io::Result<Judged> {
+        self.judge_owned(entry, self.owners.of(&entry.path))
+    }
+
+    /// Judges one entry that the walk over the new layers has come to, and notes for its owners that it is there.
+    pub fn judge_new(&self, entry: &Entry) -> io::Result<Judged> {
+        self.judge_owned(entry, self.owners.of_new(&entry.path))
+    }
+
+    fn judge_owned<'o>(&'o self, entry: &Entry, owned: &'o [Owned<'o>]) -> io::Result<Judged> {
         let kind = Kind::of(entry.meta.mode());
-        let mut content = Content { entry, head: Vec::new(), sha256: self.packed(entry) };
+        let mut content = Content { entry, head: Vec::new(), sha256: self.packed(entry), attributes: None };
+        let best = self.best_owner(owned, kind, &mut content)?;
+        let unchanged = best.as_ref().is_some_and(|(_, differs)| differs.is_empty());
         let mut found = match kind {
+            // Whoever owns an unchanged file has proven its content: it need not be opened to count it among the programs.
+            Kind::File if entry.meta.len() > 0 && unchanged => code::judge(&[], entry.meta.mode(), &entry.path),
             Kind::File if entry.meta.len() > 0 => content.code()?,
             _ => code::Judged { code: Code::None, runs: None },
         };
@@ -58,15 +74,25 @@ impl Known<'_> {
         if named.is_some() {
             found.code = Code::Script;
         }
-        let owned = self.owners.of(&entry.path);
-        let (class, owner, differs, source) = if owned.is_empty() {
+        let objection = self.objection(kind, owned, &content)?;
+        let (class, owner, differs, source) = if let Some(None) = objection {
+            (Class::Generated, None, Vec::new(), Some(trust::REASON.to_owned()))
+        } else if owned.is_empty() {
             self.unowned(kind, found.code, &mut content)?
         } else {
-            self.owned(owned, kind, found.code, &mut content)?
+            self.owned(owned, best, kind, found.code, &mut content)?
         };
+        // A bundle of certificates that nothing accounts for; the commit's own is the commit's.
+        let stranger = objection.flatten().filter(|_| class == Class::Unexplained);
+        if stranger.is_some() {
+            found.code = found.code.max(Code::Script);
+        }
         // A program that was replaced by text, or by something that is no file at all, is a replaced program.
-        let was_program = owned.iter().any(|o| o.file.is_code()) || (kind != Kind::Link && code::at_place(&entry.path).is_some());
-        if class == Class::Altered && was_program {
+        let was_program = || {
+            let was_run = code::at_place(&entry.path).is_some() || trust::is_bundle(&entry.path);
+            owned.iter().any(|o| o.file.is_code()) || (kind != Kind::Link && was_run)
+        };
+        if class == Class::Altered && was_program() {
             found.code = found.code.max(Code::Script);
         }
         let may_lead_astray = matches!(class, Class::Link | Class::Altered | Class::Generated);
@@ -75,18 +101,21 @@ impl Known<'_> {
             .flatten();
         let database = (kind == Kind::File && owned.is_empty() && is_database(split(&entry.path).1, content.head()?))
             .then(|| entry.path.clone());
-        let privilege = rights::of_file(entry, kind, owned, &self.numbers)?;
+        let with_capabilities = kind == Kind::File && content.attributes()?.capabilities;
+        let privilege = rights::of_file(entry, kind, with_capabilities, owned, &self.numbers)?;
         let told = matches!(class, Class::Unexplained | Class::Altered);
         let sha256 = if told && kind == Kind::File { Some(crate::header::hex(&content.sha256()?)) } else { None };
+        // Of most paths only the number is told: their names are not copied.
+        let is_told = class.is_listed() || link.is_some();
         let record = Record {
-            path: super::shown(&entry.path),
+            path: if is_told { super::shown(&entry.path) } else { String::new() },
             class,
             code: found.code,
-            runs: named.map(|what| Cow::Owned(what.clone())).or(found.runs.map(Cow::Borrowed)),
+            runs: named.cloned().or(stranger).map(Cow::Owned).or(found.runs.map(Cow::Borrowed)),
             size: if kind == Kind::File { entry.meta.len() } else { 0 },
             kind: kind.name().into(),
             layer: Some(entry.layer),
-            owner,
+            owner: owner.filter(|_| is_told).map(|owned| owned.name()),
             differs: differs.into_iter().map(Into::into).collect(),
             source,
             sha256,
@@ -94,27 +123,48 @@ impl Known<'_> {
         Ok(Judged { record, privilege, link, database })
     }
 
+    /// Of a result of `update-ca-trust`: what speaks against it, or `None` within. `None` for every other path.
+    fn objection(&self, kind: Kind, owned: &[Owned<'_>], content: &Content<'_>) -> io::Result<Option<Option<String>>> {
+        let (path, size) = (&content.entry.path, content.entry.meta.len());
+        if kind != Kind::File || size == 0 || !owned.is_empty() || !trust::is_extracted(path) {
+            return Ok(None);
+        }
+        self.trust.objection_to(&content.entry.host, size).map(Some)
+    }
+
     /// The digest the packer took, for files of new layers.
     fn packed(&self, entry: &Entry) -> Option<[u8; 32]> {
         self.digests.get(entry.layer)?.get(&entry.path, entry.meta.len())
     }
 
-    fn owned(&self, owned: &[Owned<'_>], kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome> {
-        let mut best: Option<(Owned<'_>, Vec<&'static str>)> = None;
+    /// The owner that a path differs least from, and how it differs. Ghosts have nothing to compare with.
+    fn best_owner<'o>(&self, owned: &[Owned<'o>], kind: Kind, content: &mut Content<'_>) -> io::Result<Option<Compared<'o>>> {
+        let mut best: Option<Compared<'o>> = None;
         for candidate in owned.iter().filter(|o| !o.file.is_ghost()) {
             let differs = differences(candidate, kind, content, &self.numbers)?;
             if best.as_ref().is_none_or(|(_, least)| differs.len() < least.len()) {
                 best = Some((*candidate, differs));
             }
         }
+        Ok(best)
+    }
+
+    fn owned<'o>(
+        &'o self,
+        owned: &[Owned<'o>],
+        best: Option<Compared<'o>>,
+        kind: Kind,
+        code: Code,
+        content: &mut Content<'_>,
+    ) -> io::Result<Outcome<'o>> {
         let Some((owner, differs)) = best else {
             let Some(ghost) = owned.first() else { return self.unowned(kind, code, content) };
             if code != Code::None {
                 return self.unowned(kind, code, content);
             }
-            return Ok((Class::Generated, Some(ghost.name()), Vec::new(), Some("the package expects it to be made".into())));
+            return Ok((Class::Generated, Some(*ghost), Vec::new(), Some("the package expects it to be made".into())));
         };
-        let name = Some(owner.name());
+        let name = Some(owner);
         if differs.is_empty() {
             return Ok((Class::Rpm, name, differs, None));
         }
@@ -132,7 +182,7 @@ impl Known<'_> {
         Ok((class, name, differs, source))
     }
 
-    fn unowned(&self, kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome> {
+    fn unowned(&self, kind: Kind, code: Code, content: &mut Content<'_>) -> io::Result<Outcome<'_>> {
         let plain = |class, source: Option<String>| Ok((class, None, Vec::new(), source));
         let entry = content.entry;
         let path = &entry.path;
@@ -184,8 +234,11 @@ impl Known<'_> {
 /// First bytes of a file that are looked at.
 const HEAD: usize = if code::HEAD > patterns::HEAD { code::HEAD } else { patterns::HEAD };
 
+/// An owner, and how a path differs from what it brought.
+type Compared<'a> = (Owned<'a>, Vec<&'static str>);
+
 /// Class, owner, what differs, and where it is from.
-type Outcome = (Class, Option<String>, Vec<&'static str>, Option<String>);
+type Outcome<'a> = (Class, Option<Owned<'a>>, Vec<&'static str>, Option<String>);
 
 /// How a path differs from what the package put there.
 fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers: &Numbers) -> io::Result<Vec<&'static str>> {
@@ -217,7 +270,7 @@ fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers
     }
     if kind != Kind::Link {
         let (user, group) = numbers.expected(owned);
-        if has_attributes(&content.entry.host)? {
+        if content.attributes()?.foreign {
             differs.push("attributes");
         }
         for (expected, found, what) in [(user, meta.uid(), "owner"), (group, meta.gid(), "group")] {
@@ -229,29 +282,22 @@ fn differences(owned: &Owned<'_>, kind: Kind, content: &mut Content<'_>, numbers
     Ok(differs)
 }
 
-/// Extended attributes that layers carry and no package sets: access lists, and anybody's notes. Capabilities are rights.
-fn has_attributes(path: &Path) -> io::Result<bool> {
-    let mut names = [0_u8; 4096];
-    match rustix::fs::llistxattr(path, &mut names) {
-        Ok(length) => {
-            let names = names.get(..length).unwrap_or_default().split(|b| *b == 0);
-            let mut of_layers = names.filter(|name| name.starts_with(b"user.") || name.starts_with(b"system.posix_acl_"));
-            Ok(of_layers.any(|name| !name.starts_with(b"user.overlay.")))
-        }
-        Err(rustix::io::Errno::OPNOTSUPP) => Ok(false),
-        Err(rustix::io::Errno::RANGE) => Ok(true), // no honest file has so many
-        Err(error) => Err(error.into()),
-    }
-}
-
 /// The content of an entry, read only when it is asked for.
 struct Content<'a> {
     entry: &'a Entry,
     head: Vec<u8>,
     sha256: Option<[u8; 32]>,
+    attributes: Option<Attributes>,
 }
 
 impl Content<'_> {
+    fn attributes(&mut self) -> io::Result<Attributes> {
+        match self.attributes {
+            Some(known) => Ok(known),
+            None => Ok(*self.attributes.insert(Attributes::of(&self.entry.host)?)),
+        }
+    }
+
     /// The first bytes.
     fn head(&mut self) -> io::Result<&[u8]> {
         if self.head.is_empty() {

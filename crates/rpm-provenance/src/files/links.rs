@@ -8,6 +8,7 @@ use super::classify::Known;
 use super::code;
 use super::glob;
 use super::tree::{Tree, split};
+use super::trust;
 use super::{Class, Code, Record, shown};
 
 /// A link that has been judged by itself, and its path.
@@ -24,6 +25,9 @@ const COMMANDS: [&str; 5] = ["/usr/bin/*", "/usr/sbin/*", "/usr/local/bin/*", "/
 /// Links to commands and libraries that nobody owns are made by `ldconfig` and `alternatives`, and left dangling when
 /// packages go; what they lead to is a program by itself. `altered` ones were a package's, and led elsewhere.
 pub(super) fn runs(path: &[u8], altered: bool) -> Option<&'static str> {
+    if trust::is_extracted(path) || trust::is_bundle(path) {
+        return Some(trust::RUNS);
+    }
     let name = split(path).1;
     let is_command = || COMMANDS.iter().any(|dir| glob::matches(dir.as_bytes(), path)) || code::is_shared_object_name(name);
     let found = code::at_place(path).or_else(|| code::of_name(name)).and_then(|found| found.runs);
@@ -58,6 +62,9 @@ fn problem(path: &[u8], tree: &mut Tree, known: &Known<'_>) -> Result<Option<Str
         return Ok(None); // judged with the parent image
     }
     let found = known.judge(&entry).map_err(|source| (entry.host.clone(), source))?.record;
+    if trust::is_extracted(&entry.path) {
+        return Ok(None); // judged certificate by certificate
+    }
     let is_unproven = matches!(found.class, Class::Unexplained | Class::Altered | Class::Stage | Class::Generated);
     // What is itself a program is named by itself.
     Ok((is_unproven && found.code == Code::None && found.kind != "directory")

@@ -6,6 +6,7 @@
 //! and not again where it was hashed on its way into the layer ([`PackedDigests`]).
 
 mod account;
+mod attributes;
 mod capabilities;
 mod classify;
 mod code;
@@ -25,6 +26,7 @@ mod released;
 pub mod report;
 mod rights;
 mod tree;
+mod trust;
 
 use std::path::PathBuf;
 
@@ -72,8 +74,9 @@ fn hides(c: char) -> bool {
 
 /// A path for reports: readable and on one line, whatever bytes it has.
 fn shown(path: &[u8]) -> String {
-    String::from_utf8_lossy(path)
-        .chars()
-        .flat_map(|c| if c.is_control() || hides(c) { c.escape_default().collect() } else { vec![c] })
-        .collect()
+    let text = String::from_utf8_lossy(path);
+    if text.bytes().all(|b| (b' '..=b'~').contains(&b)) {
+        return text.into_owned();
+    }
+    text.chars().flat_map(|c| if c.is_control() || hides(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::file_list::{Kind, PackageFile, PackageFiles};
 use super::tree::{Tree, join};
@@ -24,9 +25,17 @@ impl Owned<'_> {
     }
 }
 
+/// The owners of one path.
+#[derive(Default)]
+struct OwnedPath<'a> {
+    owners: Vec<Owned<'a>>,
+    /// The walk over the new layers found something there.
+    is_new: AtomicBool,
+}
+
 /// Owners by path and by content.
 pub(super) struct Owners<'a> {
-    by_path: HashMap<Vec<u8>, Vec<Owned<'a>>>,
+    by_path: HashMap<Vec<u8>, OwnedPath<'a>>,
     by_content: HashMap<&'a [u8], Owned<'a>>,
     sizes: HashSet<u64>,
 }
@@ -44,7 +53,7 @@ impl<'a> Owners<'a> {
             }
             for file in &package.files {
                 let dir = dirs.get(file.dir).map(AsRef::as_ref).unwrap_or_default();
-                owners.by_path.entry(join(dir, &file.name)).or_default().push(Owned { package, file });
+                owners.by_path.entry(join(dir, &file.name)).or_default().owners.push(Owned { package, file });
             }
             owners.add_content(package);
         }
@@ -75,7 +84,19 @@ impl<'a> Owners<'a> {
 
     /// The packages that own a path.
     pub fn of(&self, path: &[u8]) -> &[Owned<'a>] {
-        self.by_path.get(path).map(Vec::as_slice).unwrap_or_default()
+        self.by_path.get(path).map(|owned| owned.owners.as_slice()).unwrap_or_default()
+    }
+
+    /// As [`Owners::of`], of a path that the walk over the new layers found.
+    pub fn of_new(&self, path: &[u8]) -> &[Owned<'a>] {
+        let Some(owned) = self.by_path.get(path) else { return &[] };
+        owned.is_new.store(true, Ordering::Relaxed);
+        &owned.owners
+    }
+
+    /// Whether the walk over the new layers found something at an owned path.
+    pub fn was_found_new(&self, path: &[u8]) -> bool {
+        self.by_path.get(path).is_some_and(|owned| owned.is_new.load(Ordering::Relaxed))
     }
 
     /// Whether some package has a file of that size: only then is content worth hashing.
@@ -90,6 +111,6 @@ impl<'a> Owners<'a> {
 
     /// All owned paths.
     pub fn paths(&self) -> impl Iterator<Item = (&[u8], &[Owned<'a>])> {
-        self.by_path.iter().map(|(path, owned)| (path.as_slice(), owned.as_slice()))
+        self.by_path.iter().map(|(path, owned)| (path.as_slice(), owned.owners.as_slice()))
     }
 }

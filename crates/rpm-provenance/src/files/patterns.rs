@@ -86,7 +86,6 @@ pub(super) const PATTERNS: &[Pattern] = &[
     made("/var/cache/fontconfig/**", "fc-cache: cache"),
     made("/var/cache/man/**", "mandb: index"),
     made("/usr/share/info/dir", "install-info: index"),
-    made("/etc/pki/ca-trust/extracted/**", "update-ca-trust: extracted certificates"),
     marked("/usr/lib/locale/locale-archive", LOCALES, "build-locale-archive: compiled locales"),
     made("/var/lib/selinux/**", "semodule: compiled policy"),
     made("/etc/selinux/*/policy/**", "semodule: compiled policy"),

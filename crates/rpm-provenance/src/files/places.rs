@@ -89,6 +89,7 @@ const PLACES: &[Place] = &[
     run("/usr/lib/rpm/macros.d/**", RPM),
     run("/**/.rpmmacros", RPM),
     run("/etc/dnf/plugins/**", RPM),
+    run("/etc/dnf/libdnf5-plugins/**", RPM),
     run("/etc/yum/pluginconf.d/**", RPM),
     run("/etc/pki/rpm-gpg/**", TRUST),
     run("/etc/pki/ca-trust/source/**", TRUST),
@@ -153,12 +154,30 @@ const PLACES: &[Place] = &[
 
 /// Who runs or obeys the file at `path`; `None` for an ordinary place.
 pub(super) fn runs(path: &[u8]) -> Option<&'static str> {
-    PLACES.iter().find(|p| glob::matches(p.pattern.as_bytes(), path)).map(|p| p.runs)
+    // Asked of every path: most differ from most patterns in the top directory, or have no hidden part.
+    let is_hidden = path.windows(2).any(|pair| pair == b"/.");
+    let may_match = |pattern: &[u8]| if pattern.starts_with(HIDDEN) { is_hidden } else { pattern.get(..TOP) == path.get(..TOP) };
+    PLACES.iter().find(|p| may_match(p.pattern.as_bytes()) && glob::matches(p.pattern.as_bytes(), path)).map(|p| p.runs)
 }
+
+/// How patterns begin that match below every directory; their next part is a hidden name.
+const HIDDEN: &[u8] = b"/**/.";
+/// Length of the top directory of all other patterns.
+const TOP: usize = "/etc/".len();
 
 #[cfg(test)]
 mod tests {
-    use super::runs;
+    use super::{HIDDEN, PLACES, TOP, runs};
+
+    #[test]
+    fn patterns_begin_as_the_short_cut_assumes() {
+        for place in PLACES {
+            let pattern = place.pattern.as_bytes();
+            let top = pattern.get(..TOP).unwrap_or_default();
+            let is_plain = top.starts_with(b"/") && top.ends_with(b"/") && !top.contains(&b'*');
+            assert!(pattern.starts_with(HIDDEN) || is_plain, "{}", place.pattern);
+        }
+    }
 
     #[test]
     fn a_file_that_something_obeys_is_told_from_one_that_only_lies_beside_it() {

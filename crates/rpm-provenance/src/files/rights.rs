@@ -57,14 +57,21 @@ fn numbers(text: &[u8]) -> HashMap<Vec<u8>, u32> {
 }
 
 /// setuid, setgid or capabilities that no owner declares, and device nodes that no owner brings.
-pub(super) fn of_file(entry: &Entry, kind: Kind, owned: &[Owned<'_>], numbers: &Numbers) -> io::Result<Option<Privilege>> {
+pub(super) fn of_file(
+    entry: &Entry,
+    kind: Kind,
+    with_capabilities: bool,
+    owned: &[Owned<'_>],
+    numbers: &Numbers,
+) -> io::Result<Option<Privilege>> {
     let gained = match kind {
-        Kind::File => of_program(entry, owned, numbers)?,
+        Kind::File => of_program(entry, with_capabilities, owned, numbers)?,
         Kind::Other if !owned.iter().any(|o| o.file.mode & KIND == entry.meta.mode() & KIND) => of_device(entry),
         _ => Vec::new(),
     };
-    let owner = owned.first().map(Owned::name);
-    Ok((!gained.is_empty()).then(|| Privilege { path: super::shown(&entry.path), gained, owner }))
+    let of_nobody = gained.is_empty();
+    let of_file = || Privilege { path: super::shown(&entry.path), gained, owner: owned.first().map(Owned::name) };
+    Ok((!of_nobody).then(of_file))
 }
 
 const KIND: u32 = 0o170_000;
@@ -81,7 +88,7 @@ fn of_device(entry: &Entry) -> Vec<String> {
     vec![format!("{what} {}:{}", rustix::fs::major(number), rustix::fs::minor(number))]
 }
 
-fn of_program(entry: &Entry, owned: &[Owned<'_>], numbers: &Numbers) -> io::Result<Vec<String>> {
+fn of_program(entry: &Entry, with_capabilities: bool, owned: &[Owned<'_>], numbers: &Numbers) -> io::Result<Vec<String>> {
     let declared = || owned.iter().filter(|o| o.file.kind() == Kind::File);
     let special = entry.meta.mode() & 0o6000;
     let (uid, gid) = (entry.meta.uid(), entry.meta.gid());
@@ -100,6 +107,9 @@ fn of_program(entry: &Entry, owned: &[Owned<'_>], numbers: &Numbers) -> io::Resu
             // The bit is the package's, but it now gives the rights of somebody else.
             gained.push(format!("{name} as {id}"));
         }
+    }
+    if !with_capabilities {
+        return Ok(gained);
     }
     let mut value = [0_u8; 64];
     match rustix::fs::lgetxattr(&entry.host, "security.capability", &mut value) {

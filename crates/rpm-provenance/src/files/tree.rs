@@ -69,6 +69,11 @@ impl Tree {
         &self.layers
     }
 
+    /// How many of them are this build's.
+    pub fn new_layers(&self) -> usize {
+        self.new
+    }
+
     /// Whether a layer is this build's.
     pub fn is_new(&self, layer: usize) -> bool {
         layer < self.new

@@ -10,10 +10,12 @@ mod dbpath;
 mod error;
 mod locate;
 mod ndb;
+mod parallel;
 mod sqlite;
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use image_layers::MergedView;
 
@@ -25,6 +27,7 @@ use crate::query::{FormatError, QueryFormat};
 pub use error::RpmDbError;
 pub use locate::LocateOptions;
 pub(crate) use locate::{is_database, known_directories};
+use parallel::on_threads;
 
 /// The on-disk format of a rpmdb.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -75,7 +78,7 @@ pub struct RpmDb {
 /// # Errors
 /// When a database is there but cannot be read, is of an unknown format, or when there are several.
 pub fn read_view(view: &MergedView) -> Result<RpmDb, RpmDbError> {
-    read(view, &LocateOptions::default(), &mut |_, _, _| Ok(()))
+    Ok(read(view, &LocateOptions::default(), &|_, _, _| Ok(()))?.0)
 }
 
 /// A package as a query format prints it, or why it cannot be printed so.
@@ -90,12 +93,7 @@ pub fn query_view(
     options: &LocateOptions,
     format: &QueryFormat,
 ) -> Result<(RpmDb, Vec<FormattedPackage>), RpmDbError> {
-    let mut lines = Vec::new();
-    let db = read(view, options, &mut |number, header, _| {
-        lines.push(format.of(header, number));
-        Ok(())
-    })?;
-    Ok((db, lines))
+    read(view, options, &|number, header, _| Ok(format.of(header, number)))
 }
 
 /// The same, with the files every package lists, in the same order; those of public keys and broken lists are left out.
@@ -105,24 +103,9 @@ pub fn query_view(
 /// # Errors
 /// As [`read_view`].
 pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>), RpmDbError> {
-    let (mut files, mut listed) = (Vec::new(), 0);
-    let db = read(view, &LocateOptions::default(), &mut |_, header, ident| {
-        if !ident.is_public_key() {
-            let package = PackageFiles::read(header, ident)?;
-            listed += package.len();
-            if listed > MAX_FILES {
-                return Err(HeaderError::TooLarge {
-                    part: "list of all packages' files",
-                    unit: "files",
-                    found: listed as u64,
-                    limit: MAX_FILES as u64,
-                });
-            }
-            files.push(package);
-        }
-        Ok(())
-    })?;
-    Ok((db, files))
+    let listed = Listed::default();
+    let (db, files) = read(view, &LocateOptions::default(), &|_, header, ident| listed.read(header, ident))?;
+    Ok((db, files.into_iter().flatten().collect()))
 }
 
 /// The same, with what the packages require and provide besides.
@@ -130,30 +113,54 @@ pub fn read_view_with_files(view: &MergedView) -> Result<(RpmDb, Vec<PackageFile
 /// # Errors
 /// As [`read_view`].
 pub fn read_view_whole(view: &MergedView) -> Result<(RpmDb, Vec<PackageFiles>, Vec<PackageDependencies>), RpmDbError> {
-    let (mut files, mut dependencies) = (Vec::new(), Vec::new());
-    let db = read(view, &LocateOptions::default(), &mut |_, header, ident| {
-        if !ident.is_public_key() {
-            files.push(PackageFiles::read(header, ident)?);
-            dependencies.push(PackageDependencies::read(header, ident)?);
-        }
-        Ok(())
+    let listed = Listed::default();
+    let (db, read) = read(view, &LocateOptions::default(), &|_, header, ident| {
+        let files = listed.read(header, ident)?;
+        files.map(|files| Ok((files, PackageDependencies::read(header, ident)?))).transpose()
     })?;
+    let (files, mut dependencies): (Vec<_>, Vec<_>) = read.into_iter().flatten().unzip();
     dependencies::add_files(&mut dependencies, &files);
     Ok((db, files, dependencies))
 }
 
-type Visit<'a> = &'a mut dyn FnMut(u64, &Header, &RpmIdent) -> Result<(), HeaderError>;
+/// How many files all packages together have listed so far.
+#[derive(Default)]
+struct Listed(AtomicUsize);
 
-fn read(view: &MergedView, options: &LocateOptions, each: Visit<'_>) -> Result<RpmDb, RpmDbError> {
+impl Listed {
+    /// The files of a package; `None` for a public key.
+    fn read(&self, header: &Header, ident: &RpmIdent) -> Result<Option<PackageFiles>, HeaderError> {
+        if ident.is_public_key() {
+            return Ok(None);
+        }
+        let package = PackageFiles::read(header, ident)?;
+        let found = self.0.fetch_add(package.len(), Ordering::Relaxed) + package.len();
+        if found > MAX_FILES {
+            return Err(HeaderError::TooLarge {
+                part: "list of all packages' files",
+                unit: "files",
+                found: found as u64,
+                limit: MAX_FILES as u64,
+            });
+        }
+        Ok(Some(package))
+    }
+}
+
+/// What is taken of a readable header besides its identity.
+type Visit<'a, T> = &'a (dyn Fn(u64, &Header, &RpmIdent) -> Result<T, HeaderError> + Sync);
+
+fn read<T: Send>(view: &MergedView, options: &LocateOptions, each: Visit<'_, T>) -> Result<(RpmDb, Vec<T>), RpmDbError> {
     let Some(found) = locate::find(view, options)? else {
-        return Ok(RpmDb {
+        let absent = RpmDb {
             path: String::new(),
             format: RpmDbFormat::Absent,
             packages: Vec::new(),
             unreadable: Vec::new(),
             contradictions: Vec::new(),
             root_is_empty: locate::root_is_empty(view)?,
-        });
+        };
+        return Ok((absent, Vec::new()));
     };
     let copy = copy_out::copy(&found)?;
     let mut left_in_index = BTreeMap::new();
@@ -184,38 +191,46 @@ pub fn read_bytes(format: RpmDbFormat, bytes: &[u8], query: &QueryFormat) -> Res
             return Err(RpmDbError::Unsupported { format: "(not one that is a single file)".into(), path: path.into() });
         }
     };
-    let mut lines = Vec::new();
-    let db = of_rows(path.to_owned(), format, rows, BTreeMap::new(), &mut |number, header, ident| {
+    Ok(of_rows(path.to_owned(), format, rows, BTreeMap::new(), &|number, header, ident| {
         PackageFiles::read(header, ident)?;
-        lines.push(query.of(header, number));
-        Ok(())
-    });
-    Ok((db, lines))
+        Ok(query.of(header, number))
+    }))
 }
 
-fn of_rows(path: String, format: RpmDbFormat, rows: Vec<Row>, left_in_index: BTreeMap<u64, String>, each: Visit<'_>) -> RpmDb {
+fn of_rows<T: Send>(
+    path: String,
+    format: RpmDbFormat,
+    rows: Vec<Row>,
+    left_in_index: BTreeMap<u64, String>,
+    each: Visit<'_, T>,
+) -> (RpmDb, Vec<T>) {
     let mut db =
         RpmDb { path, format, packages: Vec::new(), unreadable: Vec::new(), contradictions: Vec::new(), root_is_empty: false };
-    for mut row in rows {
+    let mut taken = Vec::with_capacity(rows.len());
+    let parsed = on_threads(rows, &|mut row| {
         let (number, blob) = (row.number, std::mem::take(&mut row.blob));
-        let ident = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|header| {
+        let read = Header::parse(blob, tag::HEADER_IMMUTABLE).and_then(|header| {
             let ident = RpmIdent::from_header(&header, &header)?;
             if ident.fault.is_none() {
                 row.check_index(&ident.nvra.nvr.name)?;
             }
-            each(number, &header, &ident)?;
-            Ok(ident)
+            let part = each(number, &header, &ident)?;
+            Ok((ident, part))
         });
-        match ident {
-            Ok(ident) => {
+        (number, read)
+    });
+    for (number, read) in parsed {
+        match read {
+            Ok((ident, part)) => {
                 db.packages.push(ident);
+                taken.push(part);
             }
             Err(e) => db.unreadable.push(UnreadableHeader { number, reason: e.to_string() }),
         }
     }
     let gone = |(number, name)| format!("rpm's index has {name} as row {number}, but there is no such row");
     db.contradictions = left_in_index.into_iter().map(gone).collect();
-    db
+    (db, taken)
 }
 
 /// Reads the rpmdb of an unpacked root directory.

@@ -3,7 +3,7 @@
 use build_model::BoxedDiagnose;
 use dockerfile::{CopySource, InstructionKind};
 use image_build::BuiltImage;
-use image_layers::{ContainerConfig, FileDigestAlgorithm, LocalImage, MergedView, Store, UnpackLimits};
+use image_layers::{ContainerConfig, LocalImage, MergedView, Store, UnpackLimits};
 use rpm_provenance::files::{
     self, Accounting, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackedDigests, released_elsewhere,
 };
@@ -11,6 +11,7 @@ use rpm_provenance::{PackageDependencies, RpmDb, Verdict, rpmdb};
 
 use super::{Fetched, Parents};
 use crate::build_context::BuildContext;
+use crate::layer_digests;
 use crate::task::run::TaskContext;
 
 /// The rpmdbs an account needs, as the proof has read them.
@@ -69,14 +70,7 @@ fn packed_digests(store: &Store, built: &BuiltImage) -> Result<Vec<PackedDigests
         return Ok(all); // which list is whose could not be told
     }
     for diff_id in built.image.config.rootfs.diff_ids.iter().rev().take(built.new_layers) {
-        let mut layer = PackedDigests::default();
-        for file in store.file_digests(diff_id)?.into_iter().flatten() {
-            let file = file?;
-            if let Some(Ok(sha256)) = file.get(FileDigestAlgorithm::Sha256).map(<[u8; 32]>::try_from) {
-                layer.insert(&file.path, file.size, sha256);
-            }
-        }
-        all.push(layer);
+        all.push(layer_digests::of_layer(store, diff_id)?);
     }
     Ok(all)
 }
