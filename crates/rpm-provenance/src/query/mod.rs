@@ -8,6 +8,8 @@ mod date;
 mod derived;
 mod format;
 mod formatter;
+mod numbers;
+mod quoting;
 mod tags;
 
 use std::cell::RefCell;
