@@ -2,6 +2,7 @@
 advisory, and zchunk copies. Used by test_gate.py and test_solvers.py.
 """
 
+import platform
 import shutil
 import subprocess
 
@@ -22,7 +23,7 @@ data:
   stream: "1"
   version: 20260101
   context: abcd
-  arch: {arch}
+  arch: {machine}
   summary: Greetings
   description: Greetings
   license: {{module: [MIT]}}
@@ -41,6 +42,7 @@ def make(rpm, *others, directory, epoch=0):
     name, arch, _ = rpm.name.rsplit(".", 2)
     _, version, release = name.rsplit("-", 2)
     facts = {"epoch": epoch, "version": version, "release": release, "arch": arch, "file": rpm.name}
+    facts["machine"] = platform.machine()  # of a module with packages for any
     files = {"comps": COMPS, "updateinfo": ADVISORY.format(**facts), "modules": MODULE.format(**facts)}
     for kind, text in files.items():
         (directory / f"{kind}.xml").write_text(text)

@@ -35,7 +35,7 @@ class Root:
 ROOTS = {
     # microdnf, dnf and yum are names of dnf 5 in the distributions that have it alone
     "dnf5": Root("sid", ["dnf5"], {f"usr/bin/{name}": "dnf5" for name in ("dnf", "yum", "microdnf")}),
-    "dnf4": Root("bullseye", ["dnf"], {"usr/bin/yum": "dnf-3"}),
+    "dnf4": Root("bullseye", ["dnf", "rpm"], {"usr/bin/yum": "dnf-3"}),
 }
 TOOLS = ["bash", "coreutils", "grep", "sed", "findutils"]
 

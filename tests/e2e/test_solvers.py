@@ -43,7 +43,7 @@ echo a=1 > %{{buildroot}}/etc/{name}/{name}.conf
 # Of every package, with digests and file lists: enough that a tag read in another way shows.
 FORMAT = (
     "%{name} %{epoch} %{version} %{release} %{arch} %{sigmd5} %{sha1header} %{sha256header} %{sha3_256header} "
-    "%{rsaheader:pgpsig} %{openpgp} %{payloaddigest} %{payloadsha512} %{payloadsha3_256} %{filedigestalgo} "
+    "%{rsaheader:pgpsig} %{openpgp} %{payloadsha256} %{payloadsha512} %{payloadsha3_256} %{filedigestalgo} "
     "%{rpmformat} %{rpmversion} [%{filenames}=%{filedigests}=%{filemodes:octal}=%{fileflags:fflags};]"
 )
 # As rpm 4.16 knows it.
@@ -143,16 +143,16 @@ COMMANDS = {
     "dnf5": [
         "RUN dnf5 -C -q repoquery plain | grep plain && dnf5 -y install plain",
         "RUN dnf5 -q group list --hidden | grep -i greet",
-        "RUN dnf5 -q advisory list --all | grep DEMO-2026-1",
         "RUN dnf5 -q module list | grep greet && dnf5 -y module enable greet:1",
-        "RUN dnf5 -y install hello && rpm -q hello && dnf5 -y remove hello",
+        "RUN dnf5 -y install hello && rpm -q hello && dnf5 -q advisory list --all | grep DEMO-2026-1",
+        "RUN dnf5 -y remove hello",
         "RUN microdnf -y install hello && yum -y remove hello && dnf -y group install greeters",
     ],
     "dnf4": [
         "RUN dnf -C -q repoquery plain | grep plain && dnf -y install plain",
         "RUN dnf -q group list --hidden | grep Greeters",
-        "RUN dnf -q updateinfo list --all | grep DEMO-2026-1",
         "RUN dnf -q module list | grep greet && dnf -y module install greet:1/default && rpm -q hello",
+        "RUN dnf -q updateinfo list --all | grep DEMO-2026-1",
         "RUN dnf -y remove hello && yum -y install @greeters && rpm -q hello",
     ],
 }
@@ -169,7 +169,8 @@ def test_a_package_manager_of_another_age_installs_through_the_gate(name, backen
     # of the repositories nothing is left: no definition, no key, no cache
     assert not any(path.is_file() for path in (root / "etc/yum.repos.d").glob("*"))
     kept = [path for path in (root / "var/cache").rglob("*") if path.suffix in (".solv", ".solvx", ".xml", ".zck")]
-    assert kept == []
+    # dnf 4 unpacks groups there when it is asked for them: what a RUN makes is its own
+    assert [path for path in kept if path.parent.name != "gen"] == []
     ours, theirs = listed(root, FORMAT if name == "dnf5" else EARLIER)
     assert ours == theirs and any(line.startswith("hello 1 2.10 3 noarch") for line in ours)
     assert (root / "usr/lib/sysimage/rpm" / FILES[backend]).is_file()

@@ -262,7 +262,11 @@ fn describe(
 
 fn koji_files(context: &TaskContext<'_>) -> Result<KojiFiles, provenance::ArchivedError> {
     let hub = &context.settings.hub;
-    let ca = hub.ca.as_ref().and_then(|path| std::fs::read(path).ok());
+    let unreadable = |path: &std::path::Path| {
+        let path = path.to_owned();
+        move |source| provenance::ArchivedError::Authority { path, source }
+    };
+    let ca = hub.ca.as_deref().map(|path| std::fs::read(path).map_err(unreadable(path))).transpose()?;
     KojiFiles::new(&hub.topurl, ca.as_deref())
 }
 
