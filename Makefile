@@ -9,7 +9,7 @@ export KOJI_SRC
 PYTHON := .venv/bin/python
 EXTENSION := python/containerbuild_hub.abi3.so
 
-.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-e2e-first test-e2e-second test-scale test-real-hub bench bench-koji fuzz lint deny build setup
+.PHONY: help demo demo-down test test-unit test-contract test-differential test-e2e test-e2e-first test-e2e-second test-scale test-real-hub test-kernels bench bench-koji fuzz lint deny build setup
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 18
@@ -56,6 +56,9 @@ test-scale: build  ## ten workers and two hundred tasks on one hub
 test-real-hub: build  ## contract and end-to-end suites on the real hub
 	@[ -n "$(KOJI_SRC)" ] || { echo "set KOJI_SRC to a directory with Koji's source" >&2; exit 2; }
 	$(MAKE) test-contract test-e2e
+
+test-kernels: build  ## the engine in virtual machines with other kernels and cgroup layouts; see tests/kernels/README.md
+	$(PYTHON) -m pytest -q tests/kernels
 
 bench: setup $(EXTENSION)  ## containerbuild, buildah and BuildKit in turn; writes docs/BENCHMARKS.md (BENCH="--rows copy" for a part)
 	cargo build --release --locked -p builder-worker

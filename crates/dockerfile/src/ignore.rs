@@ -95,15 +95,16 @@ impl IgnoreRules {
         if cleaned == "." || self.rules.is_empty() {
             return false;
         }
+        // Asked of the path from the top down. In one pass for each rule: a path of many directories is as long as they are many.
+        let matched: Vec<Vec<bool>> = self.rules.iter().map(|rule| rule.pattern.matches_each(&cleaned)).collect();
         // What each rule matched in the directory above.
         let mut above = vec![false; self.rules.len()];
         let mut excluded = false;
-        for (end, _) in cleaned.match_indices('/').chain([(cleaned.len(), "")]) {
-            let Some(prefix) = cleaned.get(..end) else { continue };
+        for level in 0..=cleaned.matches('/').count() {
             excluded = false;
-            for (rule, above) in self.rules.iter().zip(above.iter_mut()) {
+            for ((rule, above), matched) in self.rules.iter().zip(above.iter_mut()).zip(&matched) {
                 // A rule that could not change the outcome is not asked, and what is below does not inherit from it.
-                *above = *above || (rule.exception == excluded && rule.pattern.matches(prefix));
+                *above = *above || (rule.exception == excluded && matched.get(level) == Some(&true));
                 if *above {
                     excluded = !rule.exception;
                 }
@@ -175,6 +176,17 @@ mod tests {
             let rules = IgnoreRules::parse(&format!("**\n!{exception}\n")).expect("rules");
             assert!(!rules.is_excluded(path), "{path}");
             assert!(rules.may_contain_included(dir), "{dir}");
+        }
+    }
+
+    #[test]
+    fn deep_paths_under_long_patterns_are_not_slow() {
+        // Found by fuzzing: each directory of the path took the pattern's time from its beginning again.
+        let deep = "a/b/*/".repeat(150);
+        let rules = IgnoreRules::parse(&format!("**\n!{deep}x*\n")).expect("rules");
+        let path = "a/b/c/".repeat(200);
+        for (end, _) in path.match_indices('/') {
+            assert!(rules.is_excluded(&path[..end]));
         }
     }
 

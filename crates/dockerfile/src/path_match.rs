@@ -95,15 +95,25 @@ impl PathPattern {
         Ok(PathPattern { tokens })
     }
 
-    /// Whether the whole path matches: the set of places in the pattern that the path so far can have reached.
+    /// Whether the whole path matches.
     pub fn matches(&self, path: &str) -> bool {
+        self.matches_each(path).last() == Some(&true)
+    }
+
+    /// Whether the path up to each of its slashes matches, and the whole of it, in one pass: the set of places in the pattern
+    /// that the path so far can have reached.
+    pub fn matches_each(&self, path: &str) -> Vec<bool> {
         let count = self.tokens.len();
+        let mut matched = Vec::new();
         let mut places = vec![false; count + 1];
         if let Some(first) = places.first_mut() {
             *first = true;
         }
         self.skip_optional(&mut places);
-        for c in path.chars() {
+        for (at, c) in path.char_indices() {
+            if c == '/' {
+                matched.push(places.last() == Some(&true));
+            }
             let mut next = vec![false; count + 1];
             for (i, token) in self.tokens.iter().enumerate().filter(|(i, _)| places.get(*i) == Some(&true)) {
                 let (stay, step) = match token {
@@ -127,10 +137,13 @@ impl PathPattern {
             self.skip_optional(&mut next);
             places = next;
             if !places.contains(&true) {
-                return false;
+                let left = path.get(at + c.len_utf8()..).unwrap_or_default();
+                matched.resize(matched.len() + left.matches('/').count() + 1, false);
+                return matched;
             }
         }
-        places.last() == Some(&true)
+        matched.push(places.last() == Some(&true));
+        matched
     }
 
     /// From a token that may match nothing, the place after it is reached too.
@@ -221,6 +234,17 @@ mod tests {
         ] {
             assert_eq!(path_match(pattern, path), expected, "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn every_directory_above_is_answered_for_at_once() {
+        let each = |pattern: &str, path: &str| PathPattern::parse(pattern).expect(pattern).matches_each(path);
+        assert_eq!(each("a/*", "a/b/c"), [false, true, false]);
+        assert_eq!(each("a", "a/b/c"), [true, false, false]);
+        assert_eq!(each("**/c", "c/b/c"), [true, false, true]);
+        assert_eq!(each("x", "a/b/c/d"), [false; 4]);
+        assert_eq!(each("", ""), [true]);
+        assert_eq!(each("☺/b", "☺/b"), [false, true]);
     }
 
     #[test]

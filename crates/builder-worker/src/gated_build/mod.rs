@@ -216,7 +216,8 @@ fn user_namespace(build: &GatedBuild<'_>) -> Result<Option<Arc<UserNamespace>>, 
         Err(error) if required => Err(error),
         Err(error) => {
             let cause = std::error::Error::source(&error).map(|source| format!(": {source}")).unwrap_or_default();
-            let text = format!("RUN steps have no user namespace of their own: {error}{cause}");
+            let hint = error.hint().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let text = format!("RUN steps have no user namespace of their own: {error}{cause}{hint}");
             build.progress.event(ProgressEvent::Note { text });
             Ok(None)
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use dockerfile::{BuildPlan, FromRef};
 use image_layers::{Store, UnpackLimits};
+use rustix::system::uname;
 use tempfile::TempDir;
 
 use crate::error::StepError;
@@ -170,7 +171,8 @@ impl<'a> Builder<'a> {
                     return Err(SandboxError::UserNamespaceUnusable { reason }.into());
                 }
                 Err(reason) => {
-                    self.note_once(format!("RUN steps have no user namespace of their own: {reason}"));
+                    let kernel = older_kernel(&uname().release().to_string_lossy()).unwrap_or_default();
+                    self.note_once(format!("RUN steps have no user namespace of their own: {reason}{kernel}"));
                     None
                 }
             },
@@ -337,6 +339,14 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// For the note about a user namespace: a kernel that has no overlays of idmapped layers. Later ones need a file system that
+/// can be idmapped, and the error is all there is to say.
+fn older_kernel(release: &str) -> Option<String> {
+    let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
+    let version = (numbers.next()?, numbers.next()?);
+    (version < (5, 19)).then(|| format!(" (this kernel is {release}; layers can be shown so from Linux 5.19 on)"))
+}
+
 /// The store with shifted owners, once an overlay on it was seen to work; else why not.
 fn usable_shift(namespace: &Arc<UserNamespace>, store: &Store, engine: &EngineDir) -> Result<IdShift, String> {
     let told = |error: &dyn std::error::Error| match error.source() {
@@ -346,4 +356,19 @@ fn usable_shift(namespace: &Arc<UserNamespace>, store: &Store, engine: &EngineDi
     let shift = IdShift::new(Arc::clone(namespace), store.root(), engine).map_err(|e| told(&e))?;
     crate::snapshot::try_shifted(&shift, engine, store).map_err(|e| told(&e))?;
     Ok(shift)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::older_kernel;
+
+    #[test]
+    fn kernels_without_idmapped_layers_are_named() {
+        for release in ["5.10.0-46-cloud-amd64", "5.14.0-570.el9.x86_64", "4.18.0"] {
+            assert!(older_kernel(release).is_some_and(|text| text.contains(release) && text.contains("5.19")), "{release}");
+        }
+        for release in ["5.19.0", "6.1.0-56-cloud-amd64", "10.0", "odd"] {
+            assert_eq!(older_kernel(release), None, "{release}");
+        }
+    }
 }

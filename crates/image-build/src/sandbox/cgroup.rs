@@ -1,10 +1,13 @@
 //! Control groups (cgroups(7)) as far as the engine itself looks at them: which controllers the runtime will find, and what
-//! became of a container that was limited. Limits are set by the runtime, which knows both versions.
+//! became of a container that was limited. Limits are set by the runtime, which knows both versions. On unified trees the
+//! engine switches the controllers on before, since the runtime is at a loss where processes are in the way.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::statfs;
+use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
+use rustix::io::Errno;
 
 use super::run_dir;
 
@@ -14,15 +17,22 @@ const TMPFS_MAGIC: u64 = 0x0102_1994;
 /// Every cgroup of ours is directly below the root and has this prefix, so that nothing of it stays when it is removed.
 pub(super) const PREFIX: &str = "containerbuild-";
 
+const SWITCHED_ON: &str = "cgroup.subtree_control";
+/// The controllers that limits of a RUN need. `memory` is first: once one of the others is on for a group with processes, the
+/// kernel takes that for a thread root, and lets neither `memory` nor another process below it.
+const LIMITING: [&str; 3] = ["memory", "pids", "cpu"];
+/// The group that the processes in a container's root are moved to. Not one of a build's: it stays.
+const PROCESSES: &str = "processes";
+
 /// The hierarchies that an OCI runtime uses on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CgroupHost {
-    /// One tree, with these controllers.
+    /// One tree, with these controllers switched on for the groups below its root.
     Unified { root: PathBuf, controllers: Vec<String> },
     /// One tree for each group of controllers (also on hosts that have an unused unified tree beside them). `trees` are
     /// all of them, those without a controller too.
     Split { controllers: Vec<(String, PathBuf)>, trees: Vec<PathBuf> },
-    /// None is mounted.
+    /// None is mounted, or none that can be written to.
     Absent,
 }
 
@@ -40,10 +50,36 @@ impl CgroupHost {
     pub(crate) fn detect() -> Self {
         let root = Path::new(ROOT);
         if statfs(root).is_ok_and(|s| s.f_type as u64 & 0xffff_ffff == CGROUP2_MAGIC) {
-            let controllers = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
-            return Self::unified(root, &controllers);
+            // As a container of another service may see it.
+            if statvfs(root).is_ok_and(|s| s.f_flag.contains(StatVfsMountFlags::RDONLY)) {
+                return Self::Absent;
+            }
+            return Self::unified(root, &fs::read_to_string(root.join(SWITCHED_ON)).unwrap_or_default());
         }
         Self::split(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    /// Switches on what limits need, where the tree is unified and nobody did. What cannot be is left out, and [`Self::has`]
+    /// tells.
+    ///
+    /// Only the tree's real root may have both processes and controllers for the groups below it (cgroups(7), "no internal
+    /// processes"). In a container the root is some group, with the container's processes in it: they are moved one down.
+    pub(super) fn switch_on_controllers() {
+        let root = Path::new(ROOT);
+        let Self::Unified { controllers: on, .. } = Self::detect() else { return };
+        let known = fs::read_to_string(root.join("cgroup.controllers")).unwrap_or_default();
+        for name in
+            LIMITING.into_iter().filter(|name| known.split_whitespace().any(|k| k == *name) && !on.iter().any(|o| o == name))
+        {
+            let switch_on = || fs::write(root.join(SWITCHED_ON), format!("+{name}"));
+            let result = switch_on().or_else(|error| match Errno::from_io_error(&error) {
+                Some(Errno::BUSY) => move_processes(root).and_then(|()| switch_on()),
+                _ => Err(error),
+            });
+            if let Err(error) = result {
+                tracing::warn!(controller = name, %error, "cannot switch on a cgroup controller");
+            }
+        }
     }
 
     fn unified(root: &Path, controllers: &str) -> Self {
@@ -77,6 +113,21 @@ impl CgroupHost {
     /// Whether device nodes are kept shut: by a controller of its own, or by a program that every unified tree can have.
     pub(crate) fn guards_devices(&self) -> bool {
         matches!(self, Self::Unified { .. }) || self.has("devices")
+    }
+
+    /// Whether a limit on memory can hold swap too. Kernels can be told not to count it (`swapaccount=0`); the files of the
+    /// limit are missing then.
+    pub(crate) fn limits_swap(&self) -> bool {
+        match self {
+            // The root has no limits; the groups in it have.
+            Self::Unified { root, .. } => {
+                let mut groups = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+                let first = groups.find(|group| group.join("memory.max").exists());
+                first.is_none_or(|group| group.join("memory.swap.max").exists())
+            }
+            Self::Split { .. } => self.tree("memory").is_some_and(|tree| tree.join("memory.memsw.limit_in_bytes").exists()),
+            Self::Absent => false,
+        }
     }
 
     /// The directory of a controller's tree.
@@ -140,6 +191,30 @@ impl CgroupHost {
     }
 }
 
+/// Moves all processes that are in the group `root` to one below it.
+fn move_processes(root: &Path) -> io::Result<()> {
+    let below = root.join(PROCESSES);
+    match fs::create_dir(&below) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    for process in fs::read_to_string(root.join("cgroup.procs"))?.lines() {
+        match fs::write(below.join("cgroup.procs"), process) {
+            // It has ended.
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::SRCH) => {}
+            other => other?,
+        }
+    }
+    tracing::info!(group = %below.display(), "moved the processes of this cgroup namespace's root, so that RUN steps can be limited");
+    Ok(())
+}
+
+/// Whether this machine has swap.
+pub(crate) fn swap_is_on() -> bool {
+    // One line a device below the titles.
+    fs::read_to_string("/proc/swaps").is_ok_and(|text| text.lines().count() > 1)
+}
+
 /// The number behind `key` in a file of lines `key number`.
 fn counter(text: &str, key: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
@@ -178,6 +253,21 @@ mod tests {
         assert_eq!(split.events("containerbuild-1-x"), CgroupEvents { oom_kills: 5, forks_refused: 7 });
         assert_eq!(split.events("gone"), CgroupEvents::default());
         assert!(unified.has("pids") && !unified.has("io"));
+    }
+
+    #[test]
+    fn swap_is_limited_where_the_kernel_counts_it() {
+        let dir = tempfile::tempdir().expect("tempdir");
+        let unified = CgroupHost::unified(dir.path(), "memory\n");
+        let split = CgroupHost::Split { controllers: vec![("memory".to_owned(), dir.path().to_owned())], trees: Vec::new() };
+        assert!(unified.limits_swap() && !split.limits_swap() && !CgroupHost::Absent.limits_swap());
+        let group = dir.path().join("system.slice");
+        fs::create_dir(&group).expect("mkdir");
+        fs::write(group.join("memory.max"), "max\n").expect("write");
+        assert!(!unified.limits_swap());
+        fs::write(group.join("memory.swap.max"), "max\n").expect("write");
+        fs::write(dir.path().join("memory.memsw.limit_in_bytes"), "9223372036854771712\n").expect("write");
+        assert!(unified.limits_swap() && split.limits_swap());
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub(crate) struct Container<'a> {
     pub(crate) network: ContainerNetwork<'a>,
     /// What the machine can keep of the limits.
     pub(crate) limits: &'a Limits,
+    /// Whether the limit on memory holds swap too.
+    pub(crate) limits_swap: bool,
     /// The user namespace; without one the container's root is the host's.
     pub(crate) shift: Option<&'a IdShift>,
 }
@@ -154,6 +156,10 @@ impl Container<'_> {
         });
         if let Some(bytes) = self.limits.memory_bytes {
             resources["memory"] = json!({"limit": bytes});
+            if self.limits_swap {
+                // Memory and swap together: none beyond.
+                resources["memory"]["swap"] = json!(bytes);
+            }
         }
         if let Some(pids) = self.limits.pids {
             resources["pids"] = json!({"limit": pids});
@@ -219,6 +225,7 @@ mod tests {
             mounts: &mounts,
             network,
             limits: &limits,
+            limits_swap: uid == 0,
             shift: None,
         }
         .config("containerbuild-1-x")
@@ -248,7 +255,7 @@ mod tests {
     #[test]
     fn limits_and_mounts_are_passed_on() {
         let config = config(0, ContainerNetwork::New);
-        assert_eq!(config["linux"]["resources"]["memory"]["limit"], json!(1u64 << 30));
+        assert_eq!(config["linux"]["resources"]["memory"], json!({"limit": 1u64 << 30, "swap": 1u64 << 30}));
         assert_eq!(config["linux"]["resources"]["pids"]["limit"], json!(64));
         assert_eq!(config["linux"]["resources"]["cpu"], json!({"quota": 150_000, "period": 100_000}));
         assert_eq!(config["linux"]["cgroupsPath"], json!("/containerbuild-1-x"));

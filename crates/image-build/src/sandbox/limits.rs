@@ -8,7 +8,7 @@ use super::cgroup::CgroupHost;
 /// Limits of one RUN; `None` is no limit of ours.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Limits {
-    /// Bytes of memory of all its processes, files in memory included.
+    /// Bytes of memory of all its processes, files in memory and what is in swap included.
     pub memory_bytes: Option<u64>,
     /// Number of its processes and threads.
     pub pids: Option<i64>,
@@ -105,8 +105,9 @@ fn size(bytes: u64) -> String {
 }
 
 impl Limits {
-    /// What the runtime can be asked for on this machine, and a sentence for every limit that cannot be kept.
-    pub(crate) fn supported(&self, host: &CgroupHost) -> (Limits, Vec<String>) {
+    /// What the runtime can be asked for on this machine, and a sentence for every limit that cannot be kept. `swaps` is
+    /// whether the machine has swap.
+    pub(crate) fn supported(&self, host: &CgroupHost, swaps: bool) -> (Limits, Vec<String>) {
         let mut kept = self.clone();
         let mut missing = Vec::new();
         let mut check = |controller: &str, wanted: bool, what: &str| {
@@ -125,6 +126,12 @@ impl Limits {
         }
         if check("cpu", self.cpus.is_some(), "processor time") {
             kept.cpus = None;
+        }
+        if kept.memory_bytes.is_some() && swaps && !host.limits_swap() {
+            missing.push(
+                "this machine's kernel does not count swap by cgroup: RUN steps can use all its swap beyond their limit on memory"
+                    .to_owned(),
+            );
         }
         (kept, missing)
     }
@@ -151,10 +158,12 @@ mod tests {
     fn what_a_machine_cannot_limit_is_said_once_each() {
         let limits = Limits { memory_bytes: Some(1), pids: Some(2), cpus: None, disk_bytes: Some(3), run_seconds: Some(4) };
         let memory_only = CgroupHost::Split { controllers: vec![("memory".into(), "/x".into())], trees: Vec::new() };
-        let (kept, missing) = limits.supported(&memory_only);
+        let (kept, missing) = limits.supported(&memory_only, false);
         assert_eq!(kept, Limits { pids: None, ..limits.clone() });
         assert!(matches!(missing.as_slice(), [one] if one.contains("`pids`")), "{missing:?}");
-        let (kept, missing) = limits.supported(&CgroupHost::Absent);
+        let (_, missing) = limits.supported(&memory_only, true);
+        assert!(matches!(missing.as_slice(), [_, one] if one.contains("swap")), "{missing:?}");
+        let (kept, missing) = limits.supported(&CgroupHost::Absent, true);
         assert_eq!(kept, Limits { memory_bytes: None, pids: None, ..limits });
         assert_eq!(missing.len(), 2);
     }

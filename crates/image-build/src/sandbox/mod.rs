@@ -22,7 +22,7 @@ mod ssh_agent;
 mod sweep;
 mod user_namespace;
 
-pub(crate) use cgroup::CgroupHost;
+pub(crate) use cgroup::{CgroupHost, swap_is_on};
 pub(crate) use container::{Container, ContainerMount, ContainerNetwork, HOSTNAME};
 pub(crate) use engine_dir::EngineDir;
 pub use error::SandboxError;

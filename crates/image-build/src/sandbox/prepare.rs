@@ -15,8 +15,9 @@ use super::{CgroupHost, SandboxError};
 const CGROUP2_MAGIC: u64 = 0x6367_7270;
 const TMPFS_MAGIC: u64 = 0x0102_1994;
 
-/// Gives this process a private mount namespace, in which no mount comes in or goes out, and cures hosts with both
-/// cgroup versions: crun refuses them ("hybrid mode"), so the unused v2 tree is unmounted here and nowhere else.
+/// Gives this process a private mount namespace, in which no mount comes in or goes out, switches on the cgroup controllers
+/// that limits need, and cures hosts with both cgroup versions: crun refuses them ("hybrid mode"), so the unused v2 tree is
+/// unmounted here and nowhere else.
 /// Containers become children of this process when the runtime that started them is done (PR_SET_CHILD_SUBREAPER), so
 /// that their exit codes are told to it.
 ///
@@ -31,6 +32,7 @@ pub fn prepare_process() -> Result<(), SandboxError> {
     let flags = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", flags).map_err(|e| SandboxError::MountNamespace(e.into()))?;
     set_child_subreaper(Some(getpid())).map_err(|e| SandboxError::Wait(e.into()))?;
+    CgroupHost::switch_on_controllers();
     let cgroup = Path::new("/sys/fs/cgroup");
     if CgroupHost::detect() == CgroupHost::Absent && cgroup.is_dir() {
         // crun looks at the file system there even when told to use no cgroups.

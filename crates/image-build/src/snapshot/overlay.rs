@@ -7,6 +7,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
@@ -66,7 +67,14 @@ fn failed(lowers: &[PathBuf], target: &Path) -> impl FnOnce(io::Error) -> Snapsh
     move |source| SnapshotError::Mount { layers: lowers.len(), target: target.to_owned(), source }
 }
 
+/// Whether this kernel was found not to know `lowerdir+`. It writes a line to its log for every try.
+static OLD_API_ONLY: AtomicBool = AtomicBool::new(false);
+
 fn mount_either_way(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> io::Result<Mounted> {
+    if OLD_API_ONLY.load(Ordering::Relaxed) {
+        mount_old_api(lowers, writable, target)?;
+        return Ok(Mounted::at(target));
+    }
     match mount_new_api(lowers, writable, target) {
         // ENOSYS: no new API; EINVAL: overlayfs does not know `lowerdir+` (or the mount is wrong, and fails again below).
         Err(Errno::NOSYS | Errno::INVAL) => mount_old_api(lowers, writable, target)?,
@@ -77,8 +85,13 @@ fn mount_either_way(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target:
 
 fn mount_new_api(lowers: &[PathBuf], writable: Option<&Writable<'_>>, target: &Path) -> Result<(), Errno> {
     let context = fsopen("overlay", FsOpenFlags::FSOPEN_CLOEXEC)?;
-    for lower in lowers {
-        fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path())?;
+    for (n, lower) in lowers.iter().enumerate() {
+        fsconfig_set_string(context.as_fd(), "lowerdir+", lower.as_path()).inspect_err(|error| {
+            // Of a directory that is wrong it says something else.
+            if n == 0 && *error == Errno::INVAL {
+                OLD_API_ONLY.store(true, Ordering::Relaxed);
+            }
+        })?;
     }
     for (key, value) in OPTIONS {
         fsconfig_set_string(context.as_fd(), key, value)?;

@@ -10,7 +10,9 @@ use crate::build::{Builder, Made};
 use crate::error::{Foreign, StepError};
 use crate::progress::{ProgressEvent, StepInfo};
 use crate::rootfs::{ResolvedUser, RootDir, Users};
-use crate::sandbox::{Container, ContainerMount, ContainerNetwork, Finished, IdShift, Runtime, SandboxError, SandboxNetwork};
+use crate::sandbox::{
+    Container, ContainerMount, ContainerNetwork, Finished, IdShift, Runtime, SandboxError, SandboxNetwork, swap_is_on,
+};
 use crate::snapshot::{FrozenUpper, Snapshot};
 
 /// Where heredoc scripts are shown: in the container's own `/dev`, which no layer sees.
@@ -53,7 +55,7 @@ impl<'a> Builder<'a> {
             return Err(SandboxError::DevicesUnguarded.into());
         }
         let env = self.process_environment(environment, &mounts.env, &user);
-        let (limits, missing) = self.request.sandbox.limits.supported(&self.cgroups);
+        let (limits, missing) = self.request.sandbox.limits.supported(&self.cgroups, swap_is_on());
         for note in missing {
             self.note_once(note);
         }
@@ -66,6 +68,7 @@ impl<'a> Builder<'a> {
             mounts: &mounts.mounts,
             network,
             limits: &limits,
+            limits_swap: self.cgroups.limits_swap(),
             shift: shift.as_deref(),
         };
         let mut writable = mounts.shown.writable.clone();

@@ -222,7 +222,7 @@ impl World {
             run_env: options.run_env.clone(),
             limits: options.limits.clone(),
             user_namespace: options.user_namespace.then(|| self.user_namespace()),
-            require_user_namespace: true,
+            require_user_namespace: !on_older_kernel(),
             ..options.sandbox.clone()
         };
         let context = options.context.clone().unwrap_or_else(|| self.context());
@@ -273,6 +273,13 @@ impl World {
             assert!(left.is_empty(), "temporary files are left in the store: {left:?}");
         }
     }
+}
+
+/// Whether this kernel has no overlays of idmapped layers (before Linux 5.19): RUN steps have no user namespace there.
+pub fn on_older_kernel() -> bool {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split('.').map_while(|n| n.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) < (Some(5), Some(19))
 }
 
 /// The cgroups of builds on this machine, each with the name of its build.

@@ -161,6 +161,8 @@ fn apply_all(
 }
 
 #[cfg(test)]
+mod blob_tests;
+#[cfg(test)]
 mod sparse_tests;
 #[cfg(test)]
 mod tests;

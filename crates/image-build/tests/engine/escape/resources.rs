@@ -15,6 +15,7 @@ pub const TESTS: &[crate::Test] = &[
     ("escape::a_disk_is_not_filled", disk_fill),
     ("escape::nameless_files_fill_no_disk", nameless_files),
     ("escape::processor_time_is_shared_out", processors),
+    ("limits::memory_is_not_made_up_for_by_swap", swap),
     ("limits::a_limit_that_cost_nothing_is_only_told", survived),
     ("limits::what_the_machine_lacks_is_told_and_the_build_goes_on", no_cgroups),
 ];
@@ -93,17 +94,18 @@ fn nameless_files() {
     assert!(!crate::run::running("4753"));
 }
 
-/// Reads what the cgroups of builds are set to while the container runs; no other build of this machine has its number.
-struct ReadQuota(Mutex<Vec<String>>);
+/// Reads what the cgroups of builds are set to while the container runs; no other build of this machine has the numbers.
+struct ReadSettings(&'static [&'static str], Mutex<Vec<String>>);
 
-impl Progress for ReadQuota {
+impl Progress for ReadSettings {
     fn event(&self, event: ProgressEvent) {
         if !matches!(&event, ProgressEvent::OutputLine { line, .. } if line == "started") {
             return;
         }
         for (group, _) in cgroups() {
             let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-            self.0.lock().expect("lock").extend(["cpu.cfs_quota_us", "cpu.max"].into_iter().filter_map(read));
+            let found = self.0.iter().filter_map(|name| Some((name, read(name)?)));
+            self.1.lock().expect("lock").extend(found.map(|(name, value)| format!("{name} {}", value.trim())));
         }
     }
 }
@@ -111,12 +113,35 @@ impl Progress for ReadQuota {
 fn processors() {
     let world = World::new();
     let limits = Limits { cpus: Some(0.4713), ..Limits::default() };
-    let seen = ReadQuota(Mutex::default());
+    let values = settings(&world, limits, &["cpu.cfs_quota_us", "cpu.max"]);
+    assert!(values.iter().any(|v| matches!(v.as_str(), "cpu.cfs_quota_us 47130" | "cpu.max 47130 100000")), "{values:?}");
+}
+
+/// What `files` of the cgroups of builds say while a RUN with `limits` runs.
+fn settings(world: &World, limits: Limits, files: &'static [&'static str]) -> Vec<String> {
+    let seen = ReadSettings(files, Mutex::default());
     let options = Options { limits, ..Options::default() };
     world.build_at(&world.dir.path().join("work"), "FROM BASE\nRUN echo started; sleep 1\n", &options, &seen).expect("build");
-    let values = seen.0.into_inner().expect("lock");
-    assert!(values.iter().any(|v| matches!(v.trim(), "47130" | "47130 100000")), "{values:?}");
     world.assert_nothing_left();
+    seen.1.into_inner().expect("lock")
+}
+
+/// Else a command goes on in the machine's swap when its memory is full, and takes it from everybody.
+fn swap() {
+    let world = World::new();
+    let limits = Limits { memory_bytes: Some(43 << 20), ..Limits::default() };
+    let values = settings(&world, limits, &["memory.max", "memory.swap.max", "memory.memsw.limit_in_bytes"]);
+    let both = format!("memory.memsw.limit_in_bytes {}", 43 << 20);
+    let unified = [format!("memory.max {}", 43 << 20), "memory.swap.max 0".to_owned()];
+    let bounded = values.contains(&both) || values.windows(2).any(|pair| pair == unified);
+    assert!(bounded || !counts_swap(), "{values:?}");
+}
+
+/// Whether the kernel counts swap by cgroup: not with `swapaccount=0`, and not without the memory controller.
+fn counts_swap() -> bool {
+    let controllers = fs::read_to_string("/proc/cgroups").unwrap_or_default();
+    let memory = controllers.lines().any(|line| line.starts_with("memory\t") && line.ends_with("\t1"));
+    memory && !fs::read_to_string("/proc/cmdline").unwrap_or_default().contains("swapaccount=0")
 }
 
 fn survived() {
