@@ -3,7 +3,7 @@ and in hub calls.
 
     PYTHONPATH=examples:python:tests/e2e .venv/bin/python tests/e2e/overhead.py
 
-`make bench-koji` runs it, with an optimised worker; The worker has its defaults,
+`make bench-koji` runs it, with an optimised worker; docs/OVERHEAD.md holds what it said. The worker has its defaults,
 is woken by the hub plugin (`--no-wake`: is not), and is idle before every build. Times are taken of a worker that
 speaks to the hub directly. Calls are counted by a proxy between the two, in a build that is not timed.
 """

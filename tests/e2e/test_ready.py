@@ -25,7 +25,8 @@ def test_a_builder_without_room_says_why_and_tells_the_hub_that_it_is_not_ready(
     try:
         log = scene.logs / f"{name}.log"
         wait_for("words", lambda: "not ready for tasks" in log.read_text() and words in log.read_text(), 30)
-        wait_for("check-in", lambda: admin.getLastHostUpdate(name, ts=True), 30)
+        host = admin.getHost(name)["id"]
+        wait_for("check-in", lambda: admin.getLastHostUpdate(host, ts=True), 30)
         assert admin.getHost(name)["ready"] is False
         assert log.read_text().count("not ready for tasks") == 1
     finally:

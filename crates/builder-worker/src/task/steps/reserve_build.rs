@@ -253,7 +253,8 @@ pub async fn reserve_build(
                     _ if explicit => return Err(error.into()),
                     _ => {}
                 }
-                context.log.step(&format!("{nvr} is taken ({error}); trying the next release"));
+                let why = if is_taken_at_once(&error) { "at the same moment".to_owned() } else { error.to_string() };
+                context.log.step(&format!("{nvr} is taken ({why}); trying the next release"));
             }
             Err(error) => return Err(error.into()),
         }
@@ -288,7 +289,14 @@ async fn free_beside(
 
 /// Whether the name cannot be reserved any more: by a fault of the hub, or because it has been, and only the answer is lost.
 fn is_taken(error: &HubError) -> bool {
-    error.fault_code() == Some(FaultCode::GenericError) || matches!(error, HubError::AnswerLost { .. })
+    let said = error.fault_code() == Some(FaultCode::GenericError);
+    said || is_taken_at_once(error) || matches!(error, HubError::AnswerLost { .. })
+}
+
+/// Two builds at the same instant: the hub finds the name free for both, and its database refuses the second one
+/// (schema.sql, `build_pkg_ver_rel`). That fault is no Koji fault but the database's, with a traceback.
+fn is_taken_at_once(error: &HubError) -> bool {
+    matches!(error, HubError::Fault(fault) if fault.message.contains("build_pkg_ver_rel"))
 }
 
 /// Whether the hub gives the name of such a build away again.
@@ -318,4 +326,21 @@ pub async fn check_package(context: &TaskContext<'_>, tag: &KojiTag, wanted: &Na
     }
     context.log.step(&format!("warning: {error}"));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use koji_session::Fault;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_is_told_from_a_hub_that_fails() {
+        let fault =
+            |code, message: &str| HubError::Fault(Fault { code, message: message.to_owned(), method: "CGInitBuild".to_owned() });
+        assert!(is_taken(&fault(1000, "build already exists")));
+        let at_once = "psycopg2.errors.UniqueViolation: duplicate key value violates unique constraint \"build_pkg_ver_rel\"";
+        assert!(is_taken(&fault(1, at_once)), "two at the same instant");
+        assert!(!is_taken(&fault(1, "psycopg2.OperationalError: server closed the connection")));
+    }
 }
