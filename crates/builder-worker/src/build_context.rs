@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use build_model::{Arch, Blame, BoxedDiagnose, Diagnose};
 use dockerfile::{Base, BuildPlan, IgnoreRules, PlanOptions, Platform};
+use rustix::io::Errno;
 
 /// A Dockerfile, read and planned.
 pub struct BuildContext {
@@ -68,8 +69,7 @@ const MAX_DOCKERFILE: u64 = 4 << 20;
 /// Every problem of the Dockerfile at once, each with line and column; or the file that cannot be read.
 pub fn read_build_context(root: &Path, path: &Path, options: &PlanOptions) -> Result<BuildContext, BoxedDiagnose> {
     let name = path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned();
-    let text = read_limited(path)?
-        .ok_or_else(|| ContextError::Read { path: path.to_owned(), source: std::io::ErrorKind::NotFound.into() })?;
+    let text = read_limited(path)?.ok_or_else(|| ContextError::Read { path: path.to_owned(), source: Errno::NOENT.into() })?;
     let file = dockerfile::parse(&text, &name)?;
     let plan = dockerfile::plan(&file, options)?;
     let own = path.with_file_name(format!("{}.dockerignore", path.file_name().unwrap_or_default().to_string_lossy()));

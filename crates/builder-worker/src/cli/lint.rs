@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use build_model::{Arch, BoxedDiagnose};
 use dockerfile::{IgnoreRules, LintOptions, LintReport, Platform, lint, lint_markdown, lint_rules};
+use rustix::io::Errno;
 use serde_json::json;
 
 use crate::build_context::{ContextError, platform};
@@ -110,8 +111,7 @@ fn list() -> String {
 
 fn lint_path(path: &Path, args: &Args) -> Result<LintReport, BoxedDiagnose> {
     let file = if path.is_dir() { dist_git::find_dockerfile(path)? } else { path.to_owned() };
-    let text =
-        read(&file)?.ok_or_else(|| ContextError::Read { path: file.clone(), source: std::io::ErrorKind::NotFound.into() })?;
+    let text = read(&file)?.ok_or_else(|| ContextError::Read { path: file.clone(), source: Errno::NOENT.into() })?;
     let ignore = if args.no_rules { None } else { ignore_text(&file)? };
     let base_platforms: BTreeMap<_, _> = args.base_platform.iter().cloned().collect();
     let options = LintOptions { rules: !args.no_rules, ignore, base_platforms, ..LintOptions::default() };
@@ -169,6 +169,14 @@ mod tests {
         }
         let args = Args { paths: Vec::new(), no_rules, base_platform: Vec::new(), json: false, list: false, markdown: false };
         lint_path(dir.path(), &args).map_or(NOT_VALID, |report| exit_code(&report))
+    }
+
+    #[test]
+    fn a_file_that_is_not_there_is_told_as_the_system_does() {
+        let args =
+            Args { paths: Vec::new(), no_rules: false, base_platform: Vec::new(), json: false, list: false, markdown: false };
+        let error = lint_path(Path::new("/nowhere/Dockerfile"), &args).map(|_| ()).expect_err("nothing there");
+        assert!(crate::task::chain(&*error).contains("No such file or directory"), "{error:?}");
     }
 
     #[test]
