@@ -105,6 +105,35 @@ impl Diagnose for DownloadError {
     }
 }
 
+/// The certificate authority that a site names for a server cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the certificate authority {path}")]
+pub struct AuthorityError {
+    path: PathBuf,
+    source: std::io::Error,
+}
+
+impl Diagnose for AuthorityError {
+    fn blame(&self) -> Blame {
+        Blame::Site
+    }
+    fn kind(&self) -> &'static str {
+        "ca-unreadable"
+    }
+    fn hint(&self) -> Option<String> {
+        Some("the builder's configuration names the file; the worker must be able to read it".into())
+    }
+}
+
+/// The additional certificate authority that a site names, in PEM form.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn read_authority(path: Option<&Path>) -> Result<Option<Vec<u8>>, AuthorityError> {
+    let read = |path: &Path| std::fs::read(path).map_err(|source| AuthorityError { path: path.to_owned(), source });
+    path.map(read).transpose()
+}
+
 /// Has a client trust the machine's certificate authorities, and those in `ca`, in PEM form.
 ///
 /// # Errors

@@ -63,14 +63,6 @@ pub enum ArchivedError {
         /// The address.
         url: String,
     },
-    /// The certificate authority of the hub's files cannot be read.
-    #[error("cannot read the certificate authority {path}")]
-    Authority {
-        /// The file.
-        path: std::path::PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
     /// No http client.
     #[error("cannot set up an HTTP client for the hub's files")]
     Client(#[source] reqwest::Error),
@@ -80,7 +72,7 @@ impl Diagnose for ArchivedError {
     fn blame(&self) -> Blame {
         match self {
             ArchivedError::Absent { .. } => Blame::Packager,
-            ArchivedError::Client(_) | ArchivedError::Authority { .. } => Blame::Site,
+            ArchivedError::Client(_) => Blame::Site,
             _ => Blame::Hub,
         }
     }
@@ -90,7 +82,6 @@ impl Diagnose for ArchivedError {
             ArchivedError::Fetch { .. } | ArchivedError::Status { .. } => "report-unreachable",
             ArchivedError::Parse { .. } | ArchivedError::TooLarge { .. } => "report-unreadable",
             ArchivedError::Client(_) => "http-client",
-            ArchivedError::Authority { .. } => "hub-ca-unreadable",
         }
     }
     fn hint(&self) -> Option<String> {

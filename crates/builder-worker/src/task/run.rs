@@ -69,15 +69,6 @@ impl Diagnose for WorkFileError {
     }
 }
 
-/// The additional certificate authority that a site names, in PEM form.
-///
-/// # Errors
-/// The file cannot be read.
-pub fn read_authority(path: Option<&Path>) -> Result<Option<Vec<u8>>, WorkFileError> {
-    let read = |path: &Path| std::fs::read(path).map_err(|source| WorkFileError { path: path.to_owned(), source });
-    path.map(read).transpose()
-}
-
 /// Runs one task. The outcome is in `dir` afterwards, whether the build succeeded or failed.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ use super::add_record::{Record, add_record};
 use super::image_archive::ImageArchive;
 use super::{Fetched, Parents, archive_logs, today};
 use crate::build_context::BuildContext;
+use crate::download::read_authority;
 use crate::file_digests::FileDigests;
 use crate::gated_build::{self, GatedBuild, GatedResult, Reach};
 use crate::koji_rpms::HubRpms;
@@ -142,7 +143,9 @@ pub async fn build_arch(
     let files = match koji_files(context) {
         Ok(files) => Some(files),
         Err(error) => {
-            context.log.step(&format!("no look at Koji's own files, and no comparison with the build before: {}", chain(&error)));
+            context
+                .log
+                .step(&format!("no look at Koji's own files, and no comparison with the build before: {}", chain(&*error)));
             None
         }
     };
@@ -260,14 +263,10 @@ fn describe(
     })
 }
 
-fn koji_files(context: &TaskContext<'_>) -> Result<KojiFiles, provenance::ArchivedError> {
+fn koji_files(context: &TaskContext<'_>) -> Result<KojiFiles, BoxedDiagnose> {
     let hub = &context.settings.hub;
-    let unreadable = |path: &std::path::Path| {
-        let path = path.to_owned();
-        move |source| provenance::ArchivedError::Authority { path, source }
-    };
-    let ca = hub.ca.as_deref().map(|path| std::fs::read(path).map_err(unreadable(path))).transpose()?;
-    KojiFiles::new(&hub.topurl, ca.as_deref())
+    let ca = read_authority(hub.ca.as_deref())?;
+    Ok(KojiFiles::new(&hub.topurl, ca.as_deref())?)
 }
 
 /// What changed since the newest build in the destination tag. Not knowing it stops no build.

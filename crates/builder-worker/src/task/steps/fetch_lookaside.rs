@@ -12,8 +12,8 @@ use sha2::{Digest, Sha256, Sha512};
 
 use super::Fetched;
 use crate::config::LookasideSettings;
-use crate::download::{DownloadError, Downloads};
-use crate::task::run::{TaskContext, WorkFileError, read_authority};
+use crate::download::{DownloadError, Downloads, read_authority};
+use crate::task::run::{TaskContext, WorkFileError};
 
 /// A `sources` file larger than this is something else.
 const MAX_SOURCES: u64 = 1 << 20;

@@ -17,9 +17,9 @@ use serde::Serialize;
 
 use super::list_source_rpms::SourceRpm;
 use super::output_file;
-use crate::download::{DownloadError, Downloads};
+use crate::download::{DownloadError, Downloads, read_authority};
 use crate::provenance::KojiFiles;
-use crate::task::run::{TaskContext, WorkFileError, read_authority};
+use crate::task::run::{TaskContext, WorkFileError};
 
 /// Files under way at once.
 const PARALLEL: usize = 4;
