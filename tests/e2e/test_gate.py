@@ -3,18 +3,13 @@ repository behind a web server that counts what is asked of it.
 """
 
 import json
-import os
-import subprocess
-from pathlib import Path
 
 import pytest
-from demo import run_image
 from distribution import steps
 
 import rich_repository
 from file_server import serving
-
-PROGRAM = Path(os.environ.get("CONTAINERBUILD") or Path(__file__).parents[2] / "target/debug/containerbuild")
+from gated_build import GatedBuild
 
 
 @pytest.fixture(scope="module")
@@ -34,31 +29,13 @@ def state(tmp_path_factory):
     return tmp_path_factory.mktemp("state")
 
 
-class Build:
-    """One run of the program: exit code, what it said, and the image's root."""
-
-    def __init__(self, directory, state, distribution, mirror, base, lines):
-        context, image = directory / "context", directory / "image"
-        context.mkdir(parents=True)
-        (context / "Dockerfile").write_text("\n".join([f"FROM {base}", *lines]) + "\n")
-        command = [
-            PROGRAM,
-            "build",
-            context,
-            f"--base=demo-base=oci:{distribution}/base-image",
-            f"--base=prepared=oci:{directory.parent}/prepared/image",
-            f"--repo=koji=http://127.0.0.1:{mirror.server_address[1]}/",
-            f"--store={state}/store",
-            f"--output=oci:{image}",
-            "--no-cache",
-            "--progress=plain",
-        ]
-        before = len(mirror.asked)
-        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-        self.code, self.said, self.asked = done.returncode, done.stderr, mirror.asked[before:]
-        self.root = directory / "root"
-        if self.code == 0:
-            run_image.unpack(image, self.root)
+def build_of(directory, state, distribution, mirror, base, lines):
+    """On the distribution's base image, or on the image that an earlier build of the same test left in `prepared`."""
+    bases = (
+        f"--base=demo-base=oci:{distribution}/base-image",
+        f"--base=prepared=oci:{directory.parent}/prepared/image",
+    )
+    return GatedBuild(directory, state, mirror, [f"FROM {base}", *lines], *bases)
 
 
 @pytest.fixture
@@ -67,7 +44,7 @@ def build(tmp_path, state, distribution, mirror):
 
     def run(*lines, base="demo-base", name=None):
         directory = tmp_path / (name or f"build{next(numbers)}")
-        return Build(directory, state, distribution, mirror, base, lines)
+        return build_of(directory, state, distribution, mirror, base, lines)
 
     return run
 
@@ -139,7 +116,7 @@ def test_a_run_cannot_poison_the_caches_of_another_build(build):
 def test_groups_modules_and_advisories_come_through(distribution, tmp_path, state):
     (hello,) = (distribution / "repo").glob("hello-*.rpm")
     with serving(rich_repository.make(hello, directory=tmp_path)) as mirror:
-        built = Build(
+        built = build_of(
             tmp_path / "built",
             state,
             distribution,

@@ -4,9 +4,7 @@ their own `rpm -qa`. The roots are those of solver_roots.py; where their suite c
 skipped.
 """
 
-import os
 import subprocess
-from pathlib import Path
 
 import pytest
 from demo import run_image
@@ -15,8 +13,8 @@ from distribution import rpm_spec, signing_key
 import rich_repository
 import solver_roots
 from file_server import serving
+from gated_build import PROGRAM, GatedBuild
 
-PROGRAM = Path(os.environ.get("CONTAINERBUILD") or Path(__file__).parents[2] / "target/debug/containerbuild")
 # Of programs of a root.
 INSIDE = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 SPEC = """\
@@ -108,27 +106,10 @@ def layout_of(name):
 
 
 def build(directory, state, base, mirror, key, lines):
-    """Exit code, what was said, and the image's root."""
-    context, image, root = directory / "context", directory / "image", directory / "root"
-    context.mkdir(parents=True)
-    (context / "Dockerfile").write_text("\n".join(["FROM base", *lines]) + "\n")
-    command = [
-        PROGRAM,
-        "build",
-        context,
-        f"--base=base=oci:{base}",
-        f"--repo=koji=http://127.0.0.1:{mirror.server_address[1]}/",
-        f"--repo-key=koji={key}",
-        f"--store={state}/store",
-        f"--output=oci:{image}",
-        "--no-cache",
-        "--progress=plain",
-    ]
-    before = len(mirror.asked)
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
-    if done.returncode == 0:
-        run_image.unpack(image, root)
-    return done.returncode, done.stderr, mirror.asked[before:], root
+    """On a root's layout, with the key that its packages are signed with."""
+    return GatedBuild(
+        directory, state, mirror, ["FROM base", *lines], f"--base=base=oci:{base}", f"--repo-key=koji={key}"
+    )
 
 
 def listed(root, query):
@@ -163,9 +144,10 @@ def test_a_package_manager_of_another_age_installs_through_the_gate(name, backen
     database = f'COPY <<"EOF" /etc/rpm/macros\n%_dbpath /usr/lib/sysimage/rpm\n%_db_backend {backend}\nEOF'
     lines = [database, *COMMANDS[name]]
     layout = layout_of(name)
-    code, said, _, root = build(tmp_path / "first", state, layout, mirror, packages[1], lines)
-    assert code == 0, said[-6000:]
-    assert "gate: refused" not in said
+    first = build(tmp_path / "first", state, layout, mirror, packages[1], lines)
+    assert first.code == 0, first.said[-6000:]
+    assert "gate: refused" not in first.said
+    root = first.root
     # of the repositories nothing is left: no definition, no key, no cache
     assert not any(path.is_file() for path in (root / "etc/yum.repos.d").glob("*"))
     kept = [path for path in (root / "var/cache").rglob("*") if path.suffix in (".solv", ".solvx", ".xml", ".zck")]
@@ -175,17 +157,18 @@ def test_a_package_manager_of_another_age_installs_through_the_gate(name, backen
     assert ours == theirs and any(line.startswith("hello 1 2.10 3 noarch") for line in ours)
     assert (root / "usr/lib/sysimage/rpm" / FILES[backend]).is_file()
     # warm: neither metadata nor the package are asked for again
-    again, said, asked, _ = build(tmp_path / "again", state, layout, mirror, packages[1], lines)
-    assert again == 0, said[-6000:]
-    assert "made the caches of" not in said and asked == ["/repodata/repomd.xml"]
+    again = build(tmp_path / "again", state, layout, mirror, packages[1], lines)
+    assert again.code == 0, again.said[-6000:]
+    assert "made the caches of" not in again.said and again.asked == ["/repodata/repomd.xml"]
 
 
 def test_a_package_without_a_signature_is_not_installed(base, mirror, packages, state, tmp_path):
     name, layout = base
     program = name.removesuffix("4")
     lines = [f"RUN {program} -y install unsigned"]
-    code, said, _, _ = build(tmp_path / "unsigned", state, layout, mirror, packages[1], lines)
-    assert code != 0 and "unsigned" in said
+    refused = build(tmp_path / "unsigned", state, layout, mirror, packages[1], lines)
+    said = refused.said
+    assert refused.code != 0 and "unsigned" in said
     assert any(words in said for words in ("is not signed", "The package is not signed", "GPG check FAILED")), said[
         -3000:
     ]
@@ -204,17 +187,16 @@ def test_definitions_of_an_image_are_out_of_sight_wherever_they_are(base, mirror
         for number, place in enumerate(places)
     ]
     prepare.append(f'COPY <<"EOF" /{conf}\n[main]\nreposdir=/opt/repos\nEOF')
-    code, said, _, prepared = build(tmp_path / "prepared", state, layout, mirror, packages[1], prepare)
-    assert code == 0, said[-3000:]
+    prepared = build(tmp_path / "prepared", state, layout, mirror, packages[1], prepare)
+    assert prepared.code == 0, prepared.said[-3000:]
     lines = [
         f"RUN test \"$({program} -q repolist | grep -v '^repo id' | cut -d' ' -f1)\" = koji",
         f"RUN {program} -y install plain",
     ]
-    image = tmp_path / "prepared/image"
-    code, said, _, root = build(tmp_path / "built", state, image, mirror, packages[1], lines)
-    assert code == 0, said[-6000:]
+    built = build(tmp_path / "built", state, prepared.image, mirror, packages[1], lines)
+    assert built.code == 0, built.said[-6000:]
     for path in [*(f"{place}/mine{number}.repo" for number, place in enumerate(places)), conf]:
-        assert (root / path).read_bytes() == (prepared / path).read_bytes()
+        assert (built.root / path).read_bytes() == (prepared.root / path).read_bytes()
 
 
 def test_packages_of_version_6_are_read_as_rpm_6_reads_them(tmp_path):
