@@ -7,6 +7,7 @@ measured, too. Called by `make bench`.
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -58,7 +59,8 @@ def command(chosen: argparse.Namespace) -> str:
     """How to measure the same again."""
     options = f"--rows {','.join(chosen.rows)} --rounds {chosen.rounds} --time-limit {chosen.time_limit:g}"
     buildkit = " --no-buildkit" if chosen.no_buildkit else ""
-    return f'make bench BENCH="{options}{buildkit} --output docs/BENCHMARKS.md"'
+    hub = " KOJI_SRC=DIR" if os.environ.get("KOJI_SRC") else ""
+    return f'make bench{hub} BENCH="{options}{buildkit} --output docs/BENCHMARKS.md"'
 
 
 def measure(chosen: argparse.Namespace, engines: list[Engine], deadline: float) -> report.Samples:

@@ -4,23 +4,19 @@ daemon for all rounds, as users have it; its images and its cache are removed be
 
 from __future__ import annotations
 
-import functools
 import itertools
 import os
 import re
 import shutil
 import subprocess
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from . import oci_image, rows
 from .errors import BenchError
 from .inputs import Inputs
 from .measure import Sample, run
+from .web import serve
 
 # The client that came with dockerd: newer ones build nothing without a plugin.
 CLIENT = shutil.which("docker", path="/usr/bin") or "docker"
@@ -191,19 +187,3 @@ def run_seconds(lines: list[str]) -> float:
         elif found and steps.get(found[1]):
             total += float(found[3])
     return total
-
-
-@contextmanager
-def serve(directory: Path) -> Iterator[str]:
-    """An http server for a directory."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(directory)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()

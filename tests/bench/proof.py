@@ -10,14 +10,11 @@ __main__.py; `python3 -m bench --rows proof` measures this alone.
 
 from __future__ import annotations
 
-import functools
-import http.server
 import json
 import os
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,6 +23,7 @@ from pathlib import Path
 
 from . import content
 from .errors import BenchError
+from .web import serve
 
 ROW = "proof"
 DECODE = "decode"
@@ -167,20 +165,8 @@ def _repository(directory: Path, rows: list[dict]) -> Iterator[str]:
     """The address of a repository's list: the hub's rows, a line each (kojihub.py repo_init), on a web server."""
     directory.mkdir()
     (directory / "rpmlist.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    handler = functools.partial(_Quiet, directory=directory)
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}/rpmlist.jsonl"
-        finally:
-            server.shutdown()
-            thread.join()
-
-
-class _Quiet(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_: object) -> None:
-        pass
+    with serve(directory) as address:
+        yield f"{address}/rpmlist.jsonl"
 
 
 def _round(binary: Path, packed: Packed, hub: str, state: Path) -> dict:
