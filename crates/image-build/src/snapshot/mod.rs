@@ -45,6 +45,14 @@ pub enum SnapshotError {
         #[source]
         source: io::Error,
     },
+    /// The image has something else where a RUN is to have a mount.
+    #[error("cannot mount on {target}: {problem}")]
+    MountPoint {
+        /// Where.
+        target: String,
+        /// What is there.
+        problem: &'static str,
+    },
     /// The store gave no directory.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -62,12 +70,16 @@ impl SnapshotError {
 
 impl Diagnose for SnapshotError {
     fn blame(&self) -> Blame {
-        Blame::Site
+        match self {
+            SnapshotError::MountPoint { .. } => Blame::Packager,
+            _ => Blame::Site,
+        }
     }
     fn kind(&self) -> &'static str {
         match self {
             SnapshotError::Mount { .. } => "snapshot-mount",
             SnapshotError::Path { .. } => "snapshot-path",
+            SnapshotError::MountPoint { .. } => "mount-point",
             SnapshotError::Store(source) => source.kind(),
             SnapshotError::Engine(source) => source.kind(),
         }
@@ -78,6 +90,9 @@ impl Diagnose for SnapshotError {
                 Some("layers need a file system that overlayfs can write to (XFS or ext4), and CAP_SYS_ADMIN".to_owned())
             }
             SnapshotError::Path { .. } => None,
+            SnapshotError::MountPoint { .. } => {
+                Some("give the mount another target, or remove what the image has there first".to_owned())
+            }
             SnapshotError::Store(source) => source.hint(),
             SnapshotError::Engine(source) => source.hint(),
         }

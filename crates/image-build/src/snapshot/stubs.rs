@@ -44,15 +44,22 @@ impl Stubs {
         store: &Store,
     ) -> Result<String, SnapshotError> {
         let failed = |action| SnapshotError::path(action, target);
-        let found = image.resolve(Path::new(target)).map_err(failed("find the mount point"))?;
+        let wrong = |problem| SnapshotError::MountPoint { target: target.to_owned(), problem };
+        let found = image.resolve(Path::new(target)).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => wrong("the image has a file on the way there"),
+            _ => failed("find the mount point")(error),
+        })?;
         let path = found.path.to_str().map(|p| format!("/{p}"));
         let path =
             path.ok_or_else(|| failed("use a name that is not UTF-8 as mount point")(io::ErrorKind::InvalidInput.into()))?;
         if found.stat.is_none() {
             self.make(image, &found.path, is_dir, store).map_err(failed("make a stand-in for the mount point"))?;
         } else if found.is_dir() != is_dir {
-            let what = if is_dir { "mount a directory over the file" } else { "mount a file over the directory" };
-            return Err(failed(what)(io::ErrorKind::InvalidInput.into()));
+            return Err(wrong(if is_dir {
+                "the image has a file there, and this mount is a directory"
+            } else {
+                "the image has a directory there, and this mount is a file"
+            }));
         }
         Ok(path)
     }

@@ -5,6 +5,7 @@
 
 mod config;
 mod copy;
+mod corpus;
 mod escape;
 mod failures;
 mod killed;
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
     tests.extend_from_slice(mounts::TESTS);
     tests.extend_from_slice(remote::TESTS);
     tests.extend_from_slice(killed::TESTS);
+    tests.extend_from_slice(corpus::TESTS);
     tests.extend(escape::tests());
     // What cargo-nextest asks of a test binary.
     if args.iter().any(|a| a == "--list") {

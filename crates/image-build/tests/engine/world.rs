@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use build_model::{Blame, BoxedDiagnose, Diagnose};
-use dockerfile::{IgnoreRules, PlanOptions, Platform, parse, plan};
+use dockerfile::{BuildPlan, IgnoreRules, PlanOptions, Platform, parse, plan};
 use image_build::{
     BaseExtras, BuildError, BuildRequest, BuiltImage, CancelFlag, ImageSource, InjectedMount, Limits, NoHooks, Progress,
     ProgressEvent, RemoteFetcher, RunHooks, SandboxNetwork, SandboxOptions, SubordinateIds, Underlay, UserNamespace, build,
@@ -211,6 +211,24 @@ impl World {
         let file = parse(text.as_bytes(), "Dockerfile").unwrap_or_else(|e| panic!("{e}"));
         let platform = Platform { os: "linux".into(), architecture: build_model::Arch::host().oci().into(), variant: None };
         let plan = plan(&file, &PlanOptions { target: None, build_args: options.build_args.clone(), platform }).expect("a plan");
+        self.build_plan_at(work_dir, &plan, &self.images, options, progress)
+    }
+
+    /// As [`World::build_with`], with images from elsewhere.
+    pub fn build_plan(&self, plan: &BuildPlan, images: &dyn ImageSource, options: &Options) -> Result<BuiltImage, BuildError> {
+        let result = self.build_plan_at(&self.dir.path().join("work"), plan, images, options, &Recorder::default());
+        self.assert_nothing_left();
+        result
+    }
+
+    fn build_plan_at(
+        &self,
+        work_dir: &Path,
+        plan: &BuildPlan,
+        images: &dyn ImageSource,
+        options: &Options,
+        progress: &dyn Progress,
+    ) -> Result<BuiltImage, BuildError> {
         // The base image has one layer, and the chain id of a first layer is its diff id.
         let chain = self.images.0[BASE].config.rootfs.diff_ids[0].clone();
         let extras = BaseExtras { injected: Vec::new(), underlays: options.underlays.clone() };
@@ -228,13 +246,13 @@ impl World {
         let context = options.context.clone().unwrap_or_else(|| self.context());
         build(&BuildRequest {
             arch: &build_model::Arch::host(),
-            plan: &plan,
+            plan,
             context: &context,
             ignore: options.ignore.as_deref().map(|text| IgnoreRules::parse(text).expect("ignore rules")),
             dockerfile_name: "Dockerfile",
             store: &self.store,
             work_dir,
-            images: &self.images,
+            images,
             remote: options.remote.as_deref(),
             labels: &options.labels,
             source_date_epoch: EPOCH,
@@ -337,7 +355,8 @@ fn collect(root: &Path, dir: &Path, found: &mut Vec<String>) {
     }
 }
 
-fn busybox_root(root: &Path) {
+/// The files of the base image: busybox, some users.
+pub fn busybox_root(root: &Path) {
     let busybox = ["/bin/busybox", "/usr/bin/busybox"].into_iter().find(|p| is_static(Path::new(p)));
     let busybox = busybox.expect("a static busybox is needed: apt-get install busybox-static");
     for dir in ["bin", "etc", "proc", "sys", "dev", "tmp", "root", "home/app", "usr/lib"] {
