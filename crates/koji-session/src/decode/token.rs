@@ -11,7 +11,7 @@ pub(super) enum Token<'a> {
     Start(&'a str),
     /// An end tag, or the end of `<name/>`.
     End,
-    /// Character data between markup, line ends as XML has them.
+    /// Character data between markup, line ends as XML has them; without a line feed right after an end tag.
     Text(&'a str),
     /// A resolved character reference.
     Char(char),
@@ -84,7 +84,7 @@ impl<'a> Tokens<'a> {
                 b'\r' => return Ok(self.line_end()),
                 _ => {
                     let rest = self.rest();
-                    let end = memchr::memchr3(b'<', b'&', b'\r', rest.as_bytes()).unwrap_or(rest.len());
+                    let end = end_of_text(rest.as_bytes());
                     self.at += end;
                     return Ok(Token::Text(rest.get(..end).unwrap_or_default()));
                 }
@@ -124,7 +124,11 @@ impl<'a> Tokens<'a> {
                 let after = rest.get(2..).and_then(|body| body.strip_prefix(name)).ok_or(unfit)?.as_bytes();
                 let blanks = after.iter().take_while(|b| is_blank(**b)).count();
                 match after.get(blanks) {
-                    Some(b'>') => self.at += name.len() + blanks + 3,
+                    Some(b'>') => {
+                        // What follows an end tag stands between elements, where a line feed means nothing.
+                        let feed = after.get(blanks + 1) == Some(&b'\n');
+                        self.at += name.len() + blanks + 3 + usize::from(feed);
+                    }
                     Some(_) => return Err(unfit),
                     None => return Err(Refusal::Malformed("a tag without an end")),
                 }
@@ -212,6 +216,17 @@ impl<'a> Tokens<'a> {
 
 /// White space as XML defines it.
 pub(super) const BLANK: [char; 4] = [' ', '\t', '\n', '\r'];
+
+/// Where the next markup, reference or line end is. Most text is shorter than it takes to begin a search of many bytes at
+/// once: a line feed between two tags, a number, a name.
+fn end_of_text(text: &[u8]) -> usize {
+    const SHORT: usize = 16;
+    let is_end = |b: &u8| matches!(b, b'<' | b'&' | b'\r');
+    match text.iter().take(SHORT).position(is_end) {
+        Some(end) => end,
+        None => memchr::memchr3(b'<', b'&', b'\r', text.get(SHORT..).unwrap_or_default()).map_or(text.len(), |end| SHORT + end),
+    }
+}
 
 fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
