@@ -9,6 +9,7 @@ mod container_params;
 mod container_yaml;
 mod digest;
 mod fault;
+mod hex;
 mod ids;
 mod image_labels;
 mod image_tags;
@@ -29,6 +30,7 @@ pub use container_yaml::{
 };
 pub use digest::{Digest, DigestError};
 pub use fault::FaultCode;
+pub use hex::hex;
 pub use ids::{BuildId, EventId, RepoId, TaskId};
 pub use image_labels::{ImageLabels, LabelError};
 pub use image_tags::{BuildKind, ImageTagSet};

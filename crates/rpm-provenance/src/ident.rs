@@ -1,8 +1,8 @@
 //! What one RPM is: name, digests, origin. Read from a package file or from a rpmdb by the same code.
 
-use build_model::{Nvr, Nvra};
+use build_model::{Nvr, Nvra, hex};
 
-use crate::header::{Header, HeaderDigests, HeaderError, hex, signing_key_id, tag};
+use crate::header::{Header, HeaderDigests, HeaderError, signing_key_id, tag};
 
 /// One RPM, as its header describes it.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -4,12 +4,13 @@
 
 use std::io::Read;
 
+use build_model::hex;
 use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use crate::RpmIdent;
 use crate::files::PackageFiles;
-use crate::header::{Header, HeaderError, MAX_DATA, MAX_ENTRIES, MAX_SIGNATURE_DATA, hex, tag};
+use crate::header::{Header, HeaderError, MAX_DATA, MAX_ENTRIES, MAX_SIGNATURE_DATA, tag};
 
 const LEAD: usize = 96;
 const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];

@@ -62,7 +62,7 @@ fn key(gate: &Gate, base: &BaseOfRuns) -> String {
     for pin in gate.pins() {
         text.push_str(&format!(" {} {}", pin.name, pin.repomd_sha256));
     }
-    Sha256::digest(text.as_bytes()).iter().map(|b| format!("{b:02x}")).collect()
+    build_model::hex(&Sha256::digest(text.as_bytes()))
 }
 
 /// Runs the package managers of the base image, with a directory of ours for their caches.

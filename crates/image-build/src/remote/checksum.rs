@@ -93,7 +93,7 @@ fn hex_digest<D: Digest>(path: &Path) -> io::Result<String> {
     let (mut file, mut hash, mut buffer) = (File::open(path)?, D::new(), vec![0; 128 * 1024]);
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            Ok(0) => return Ok(build_model::hex(&hash.finalize())),
             Ok(n) => hash.update(buffer.get(..n).unwrap_or_default()),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -158,7 +158,7 @@ impl Builder<'_> {
 
 /// A name that any id can have.
 fn name_of(id: &str) -> String {
-    Sha256::digest(id.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    build_model::hex(&Sha256::digest(id.as_bytes()))
 }
 
 fn open_lock(slot: &Path) -> io::Result<File> {

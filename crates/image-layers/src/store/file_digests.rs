@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
-use build_model::Digest;
+use build_model::{Digest, hex};
 
 use super::Store;
 use super::error::StoreError;
@@ -103,12 +103,6 @@ fn parse(record: &[u8]) -> Option<FileDigest> {
     };
     let digests = list.split(',').map(digest).collect::<Option<_>>()?;
     Some(FileDigest { path: fields.next()?.to_vec(), size, digests })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |n: u8| char::from(DIGITS[usize::from(n & 15)]);
-    bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect()
 }
 
 fn bytes_of(hex: &str) -> Option<Vec<u8>> {

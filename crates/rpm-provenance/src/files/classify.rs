@@ -104,7 +104,7 @@ impl Known<'_> {
         let with_capabilities = kind == Kind::File && content.attributes()?.capabilities;
         let privilege = rights::of_file(entry, kind, with_capabilities, owned, &self.numbers)?;
         let told = matches!(class, Class::Unexplained | Class::Altered);
-        let sha256 = if told && kind == Kind::File { Some(crate::header::hex(&content.sha256()?)) } else { None };
+        let sha256 = if told && kind == Kind::File { Some(build_model::hex(&content.sha256()?)) } else { None };
         // Of most paths only the number is told: their names are not copied.
         let is_told = class.is_listed() || link.is_some();
         let record = Record {

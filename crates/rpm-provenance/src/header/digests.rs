@@ -1,5 +1,6 @@
 //! The header digests, recomputed over the bytes: what Koji calls `sha1header` and `sha256header`.
 
+use build_model::hex;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use sha3::Sha3_256;
@@ -40,10 +41,4 @@ impl HeaderDigests {
             sha3_256: sha3.map(|sha3| hex(&sha3.finalize())),
         }
     }
-}
-
-/// Lower-case hex digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
 }

@@ -11,7 +11,6 @@ pub(crate) mod tag;
 use build_model::{Blame, Diagnose};
 
 pub use digests::HeaderDigests;
-pub(crate) use digests::hex;
 pub(crate) use entry::{Data, Header};
 pub(crate) use signing_key::{decode_base64, signature, signing_key_id};
 

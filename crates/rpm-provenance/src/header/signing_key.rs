@@ -36,7 +36,7 @@ pub(crate) fn signature(packet: &[u8]) -> Option<Signature> {
         // version, length 5, type, four bytes of time, key id, algorithms
         3 => Some(Signature {
             time: body.get(3..7).and_then(be32),
-            key_id: Some(super::hex(body.get(7..15)?)),
+            key_id: Some(build_model::hex(body.get(7..15)?)),
             key_algorithm: *body.get(15)?,
             digest_algorithm: *body.get(16)?,
         }),
@@ -129,11 +129,11 @@ fn issuer_subpacket(mut bytes: &[u8]) -> Option<String> {
         let (packet, after) = rest.split_at_checked(length)?;
         bytes = after;
         match packet.split_first() {
-            Some((kind, id)) if kind & 0x7f == 16 && id.len() == 8 => return Some(super::hex(id)),
+            Some((kind, id)) if kind & 0x7f == 16 && id.len() == 8 => return Some(build_model::hex(id)),
             Some((kind, fingerprint)) if kind & 0x7f == 33 => {
                 from_fingerprint = match fingerprint.split_first() {
-                    Some((4, print)) => print.get(12..20).map(super::hex),
-                    Some((_, print)) => print.get(..8).map(super::hex),
+                    Some((4, print)) => print.get(12..20).map(build_model::hex),
+                    Some((_, print)) => print.get(..8).map(build_model::hex),
                     None => None,
                 };
             }

@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use build_model::hex;
 
 use super::numbers::{number, signed_by};
 use super::quoting::{base64_lines, json, shell_quoted, xml};
 use super::tags::{self, Tag};
 use super::{Data, count};
-use crate::header::{decode_base64, hex};
+use crate::header::decode_base64;
 
 /// How a value is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

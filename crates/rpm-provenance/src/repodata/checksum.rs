@@ -30,7 +30,7 @@ impl Checksum {
 
     /// The SHA-256 of bytes at hand.
     pub fn sha256_of(bytes: &[u8]) -> Self {
-        Checksum { algorithm: "sha256", hex: crate::header::hex(&Sha256::digest(bytes)) }
+        Checksum { algorithm: "sha256", hex: build_model::hex(&Sha256::digest(bytes)) }
     }
 
     /// `sha256`, `sha384` or `sha512`.
@@ -81,9 +81,9 @@ impl Hasher {
     /// The digest in lower-case hex.
     pub fn finish(self) -> String {
         match self {
-            Hasher::Sha256(h) => crate::header::hex(&h.finalize()),
-            Hasher::Sha384(h) => crate::header::hex(&h.finalize()),
-            Hasher::Sha512(h) => crate::header::hex(&h.finalize()),
+            Hasher::Sha256(h) => build_model::hex(&h.finalize()),
+            Hasher::Sha384(h) => build_model::hex(&h.finalize()),
+            Hasher::Sha512(h) => build_model::hex(&h.finalize()),
         }
     }
 }

@@ -134,7 +134,7 @@ fn sum(found: &Found) -> Result<String, RpmDbError> {
     let (mut sha256, mut buffer) = (sha2::Sha256::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
-            0 => return Ok(crate::header::hex(&sha256.finalize())),
+            0 => return Ok(build_model::hex(&sha256.finalize())),
             n => sha256.update(buffer.get(..n).unwrap_or_default()),
         }
     }

@@ -226,7 +226,7 @@ fn sum_by<D: Digest>(path: &Path) -> std::io::Result<String> {
     let (mut file, mut sum, mut buffer) = (std::fs::File::open(path)?, D::new(), vec![0; 1 << 20]);
     loop {
         match file.read(&mut buffer)? {
-            0 => return Ok(sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()),
+            0 => return Ok(build_model::hex(&sum.finalize())),
             n => sum.update(buffer.get(..n).unwrap_or_default()),
         }
     }

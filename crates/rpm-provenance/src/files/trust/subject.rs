@@ -1,7 +1,8 @@
 //! Whom a certificate speaks of: the subject of an X.509 certificate (RFC 5280, 4.1), for reports.
 
+use build_model::hex;
+
 use super::der::element;
-use crate::header::hex;
 
 /// Attributes that are shown, by the last bytes of their identifiers below `2.5.4` (RFC 4519).
 const ATTRIBUTES: [(u8, &str); 3] = [(3, "CN"), (11, "OU"), (10, "O")];
