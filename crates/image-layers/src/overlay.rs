@@ -44,9 +44,14 @@ pub(crate) fn is_opaque(path: &Path) -> io::Result<bool> {
 pub(crate) fn is_image_xattr(name: &[u8]) -> bool {
     match name {
         b"security.capability" | b"system.posix_acl_access" | b"system.posix_acl_default" => true,
-        _ => name.starts_with(b"user.") && name.len() > 5 && !name.starts_with(b"user.overlay."),
+        _ => name.starts_with(b"user.") && name.len() > 5 && !OVERLAYS.iter().any(|marks| name.starts_with(marks)),
     }
 }
+
+/// What overlays write down beside files for themselves: the kernel's without privileges, fuse-overlayfs, and containers'
+/// storage for owners and modes that are others than the file's. In an image they would hide directories, or give a file the
+/// setuid bit, for those readers alone.
+const OVERLAYS: [&[u8]; 3] = [b"user.overlay.", b"user.fuseoverlayfs.", b"user.containers."];
 
 /// Where attributes are read: at a path, whose last link is not followed, or of an open file, which spares the kernel the
 /// way there.
@@ -167,6 +172,8 @@ mod tests {
             "trusted.overlay.opaque",
             "trusted.x",
             "user.overlay.opaque",
+            "user.fuseoverlayfs.opaque",
+            "user.containers.override_stat",
             "user.",
             "security.selinux",
             "security.ima",
