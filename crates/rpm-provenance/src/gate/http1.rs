@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io;
 use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Method, Response, StatusCode, Uri};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
@@ -188,6 +188,13 @@ fn head(request: &httparse::Request<'_, '_>) -> Result<Head, String> {
         let value = HeaderValue::from_bytes(field.value).map_err(|_| format!("the header `{name}` is no text"))?;
         headers.append(name, value);
     }
+    // RFC 9112, 3.2 and 6.1: whoever reads such a request may see another one than the next who reads it.
+    if headers.get_all(HOST).iter().count() > 1 {
+        return Err("several headers `host`".to_owned());
+    }
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        return Err("both `transfer-encoding` and `content-length`".to_owned());
+    }
     // A body is not read, so what follows could not be told from it.
     let has_body = headers.contains_key(TRANSFER_ENCODING) || headers.get_all(CONTENT_LENGTH).iter().any(|v| v != "0");
     let says = |word: &str| {
@@ -236,6 +243,10 @@ mod tests {
     #[test]
     fn what_is_no_request_is_told_from_one_that_is_too_long() {
         let bad = Some(StatusCode::BAD_REQUEST);
+        let of = |headers: &str| format!("GET / HTTP/1.1\r\n{headers}\r\n\r\n");
+        for text in [of("Host: a\r\nHost: b"), of("Content-Length: 5\r\nTransfer-Encoding: chunked")] {
+            assert_eq!(read(&text).map(|_| ()).expect_err("ambiguous"), bad, "{text:?}");
+        }
         for text in ["\u{16}\u{3}\u{1}\0\r\n\r\n", "SSH-2.0-x\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9\r\n\r\n"] {
             assert_eq!(read(text).map(|_| ()).expect_err(text), bad, "{text:?}");
         }
