@@ -98,7 +98,7 @@ fn every_path_of_a_new_layer_has_its_class() {
     write(&layer, "srv/run", "made", 0o755);
     write(&layer, "srv/picture.png", "\x7fELF", 0o644);
     write(&layer, "srv/empty", "", 0o755);
-    write(&layer, "etc/ld.so.cache", "glibc-ld.so.cache1.1", 0o644);
+    write(&layer, "etc/ld.so.cache", &format!("glibc-ld.so.cache1.1{}", "\0".repeat(28)), 0o644);
     write(&layer, "usr/lib/locale/locale-archive", "no locales", 0o644);
     write(&layer, "var/cache/dnf/x", "#!/bin/sh", 0o644);
     symlink("/srv/run", layer.join("srv/link")).unwrap();
@@ -264,6 +264,69 @@ fn a_link_from_which_something_is_run_is_judged_by_what_it_leads_to() {
 }
 
 /// A certificate as far as the accounting looks: a sequence with `content`, in PEM.
+#[test]
+fn data_in_a_directory_that_is_obeyed_by_another_name_is_a_program() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    for path in ["srv/c/job", "srv/o/x", "srv/k/authorized_keys", "srv/k/notes"] {
+        write(&layer, path, "text", 0o644);
+    }
+    for dir in ["etc/systemd/system", "root"] {
+        fs::create_dir_all(layer.join(dir)).unwrap();
+    }
+    symlink("/srv/c", layer.join("etc/cron.d")).unwrap();
+    symlink("../../../srv/o", layer.join("etc/systemd/system/a.service.d")).unwrap();
+    symlink("../srv/k", layer.join("root/.ssh")).unwrap();
+    let account = image.account(LayerSource::Any, None);
+    for (path, link) in [("/srv/c/job", "/etc/cron.d"), ("/srv/o/x", "/a.service.d"), ("/srv/k/authorized_keys", "/root/.ssh")] {
+        assert_eq!(class(&account, path), (Class::Unexplained, Code::Script), "{path}");
+        assert!(runs(&account, path).unwrap().ends_with(link), "{:?}", runs(&account, path));
+    }
+    assert_eq!(class(&account, "/srv/k/notes"), (Class::Unexplained, Code::None));
+}
+
+#[test]
+fn a_command_must_not_lead_to_where_anybody_may_put_another() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "tmp/there", "text", 0o755);
+    for dir in ["usr/local/bin", "usr/local/lib", "usr/bin"] {
+        fs::create_dir_all(layer.join(dir)).unwrap();
+    }
+    for (link, target) in [
+        ("usr/local/bin/a", "/tmp/gone"),
+        ("usr/local/bin/b", "/tmp/there"),
+        ("usr/local/lib/libc.so.6", "../../../var/tmp/x"),
+        ("usr/local/bin/left", "/usr/bin/removed"),
+        ("usr/local/bin/tool", "../../bin/tool"),
+    ] {
+        symlink(target, layer.join(link)).unwrap();
+    }
+    write(&layer, "usr/local/bin/empty", "", 0o755);
+    write(&layer, "srv/empty", "", 0o755);
+    let account = image.account(LayerSource::Any, None);
+    for path in ["/usr/local/bin/a", "/usr/local/bin/b", "/usr/local/lib/libc.so.6", "/usr/local/bin/empty"] {
+        assert_eq!(class(&account, path), (Class::Unexplained, Code::Script), "{path}");
+    }
+    assert_eq!(account.count(Class::Link).paths, 2, "left behind, and to a package's program");
+    assert_eq!(account.count(Class::Empty).paths, 1);
+}
+
+#[test]
+fn what_lies_too_deep_to_be_looked_at_is_not_passed_over() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    // As deep as this machine's paths go, and one more: made as a container does, from within.
+    let name = "d".repeat(250);
+    let script =
+        format!("cd {}; for n in $(seq 16); do mkdir {name}; cd -P {name} || exit 1; done; echo > {name}", layer.display());
+    run(std::process::Command::new("sh").args(["-c", &script]));
+    let account = image.account(LayerSource::Any, None);
+    let deep: Vec<_> = account.records.iter().filter(|r| r.class == Class::Unexplained && r.code == Code::Binary).collect();
+    assert_eq!(deep.len(), 1, "{:?}", account.records);
+    assert!(deep[0].runs.as_deref().unwrap().contains("too long"));
+}
+
 fn pem(content: u8) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode([0x30, 1, content]);
@@ -277,6 +340,9 @@ fn extracted_certificates_are_those_of_proven_anchors_or_nobody_s() {
     write(&commit, "site.pem", &pem(1), 0o644);
     write(&image.layers[0], "etc/pki/ca-trust/source/anchors/parent.pem", &pem(2), 0o644);
     write(&image.layers[0], "etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", &pem(3), 0o644);
+    // Once an anchor, and since then blocked.
+    write(&image.layers[0], "etc/pki/ca-trust/source/anchors/bad.pem", &pem(4), 0o644);
+    write(&image.layers[0], "etc/pki/ca-trust/source/blocklist/bad.pem", &pem(4), 0o644);
     let layer = image.layer();
     let extracted = layer.join("etc/pki/ca-trust/extracted");
     write(&layer, "etc/pki/ca-trust/source/anchors/site.pem", &pem(1), 0o644);
@@ -287,6 +353,7 @@ fn extracted_certificates_are_those_of_proven_anchors_or_nobody_s() {
     symlink("site.pem", extracted.join("pem/directory-hash/0.0")).unwrap();
     write(&extracted, "pem/email-ca-bundle.pem", &format!("{honest}{}", pem(9)), 0o444);
     write(&extracted, "java/cacerts", "text\0", 0o444);
+    write(&extracted, "pem/bad.pem", &pem(4), 0o444);
     write(&layer, "srv/data", &pem(9), 0o644);
     symlink("/srv/data", extracted.join("pem/objsign-ca-bundle.pem")).unwrap();
     let account = image.account(LayerSource::Any, Some(&commit));
@@ -296,7 +363,8 @@ fn extracted_certificates_are_those_of_proven_anchors_or_nobody_s() {
     assert_eq!(account.count(Class::Link).paths, 1, "the link to an explained one: {account:#?}");
     // An anchor that nothing accounts for explains nothing, and is named itself.
     assert_eq!(class(&account, "/etc/pki/ca-trust/source/anchors/nobody.pem"), (Class::Unexplained, Code::Script));
-    for name in ["pem/email-ca-bundle.pem", "java/cacerts", "pem/objsign-ca-bundle.pem"] {
+    assert!(runs(&account, &at("pem/bad.pem")).unwrap().contains("says not to trust"));
+    for name in ["pem/email-ca-bundle.pem", "java/cacerts", "pem/objsign-ca-bundle.pem", "pem/bad.pem"] {
         assert_eq!(class(&account, &at(name)), (Class::Unexplained, Code::Script), "{name}");
         assert!(runs(&account, &at(name)).unwrap().contains("whom programs believe"), "{name}");
     }

@@ -1,8 +1,8 @@
 """Images as packagers write them: they pass, and nobody is told anything."""
 
 from cases.authorities import BUNDLE, SITE
-from cases.replaced import archive
-from corpus import BASE, Case
+from cases.replaced import archive, attributes
+from corpus import BASE, Case, python
 
 TITLE = "Honest images"
 CASES = [
@@ -134,6 +134,27 @@ CASES = [
         "archive_of_the_commit",
         ("ADD page.tar /srv/www/",),
         files={"page.tar": archive(("index.html", b"<p>hello</p>", 0o644))},
+    ),
+    # Nothing of the system is hidden by it.
+    Case(
+        "archive_with_marks_of_an_overlay",
+        ("ADD all.tar /", "RUN rpm -q sed && ls /usr/bin/sed && ! ls /srv/x/python3.11"),
+        files={
+            "all.tar": attributes(
+                ("usr/lib/sysimage/rpm", "trusted.overlay.opaque", "y"),
+                ("srv/x", "trusted.overlay.redirect", "/usr/lib"),
+            )
+        },
+    ),
+    # Nor does a file get the setuid bit from what storage of containers would read there: layers have no such marks.
+    Case(
+        "marks_of_overlays_by_a_step",
+        (
+            python(
+                'import os; os.setxattr("/usr/bin/sed", "user.containers.override_stat", b"0:0:04755");'
+                ' os.setxattr("/usr/lib/sysimage/rpm", "user.fuseoverlayfs.opaque", b"y")'
+            ),
+        ),
     ),
     Case("programs_deleted", ("RUN rm /usr/bin/awk /usr/bin/nawk /usr/bin/mawk",)),
 ]

@@ -4,6 +4,17 @@ from corpus import OUTSIDE, Case, python
 
 TITLE = "Reaching another host"
 UNREACHABLE = "[Errno 101] Network is unreachable"
+MALFORMED = "(rule malformed-request)"
+
+
+def _raw(request, more=""):
+    """A RUN that sends bytes to the gate and waits until it has answered all of them."""
+    return python(
+        f'import socket; s = socket.create_connection(("127.0.0.1", 3128)); s.sendall(b"{request}"{more});'
+        ' s.shutdown(socket.SHUT_WR); print(b"".join(iter(lambda: s.recv(9999), b"")))'
+    )
+
+
 CASES = [
     Case(
         "rpm_by_url",
@@ -156,5 +167,32 @@ CASES = [
             ),
         ),
         ("mirror.example.com", OUTSIDE),
+    ),
+    *(
+        Case(name, (_raw(request),), words)
+        for name, request, words in (
+            (
+                "request_behind_another",
+                "GET /repo/f40-build/repodata/repomd.xml HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\n\\r\\n"
+                "GET http://mirror.example.com/x HTTP/1.1\\r\\n\\r\\n",
+                ("http://mirror.example.com/x", OUTSIDE),
+            ),
+            (
+                "request_of_two_lengths",
+                "GET / HTTP/1.1\\r\\nContent-Length: 5\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n\\r\\n",
+                ("both `transfer-encoding` and `content-length`", MALFORMED),
+            ),
+            (
+                "request_of_two_hosts",
+                "GET / HTTP/1.1\\r\\nHost: 127.0.0.1\\r\\nHost: mirror.example.com\\r\\n\\r\\n",
+                ("several headers `host`", MALFORMED),
+            ),
+            ("request_of_another_version", "PRI * HTTP/2.0\\r\\n\\r\\nSM\\r\\n\\r\\n", (MALFORMED,)),
+        )
+    ),
+    Case(
+        "request_without_end",
+        (_raw("GET / HTTP/1.1\\r\\nA: ", ' + b"a" * 20000'),),
+        ("more than 16384 bytes", MALFORMED),
     ),
 ]

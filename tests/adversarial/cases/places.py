@@ -1,6 +1,6 @@
 """Texts in places where something obeys them, links to such texts, and texts that the image's configuration runs."""
 
-from corpus import BASE, UNEXPLAINED, Case
+from corpus import ALTERED, BASE, UNEXPLAINED, Case
 
 TITLE = "Texts that something runs"
 LOADER = "the loader maps what it names into programs"
@@ -44,6 +44,53 @@ CASES = [
     _placed("authority_trusted", "/etc/pki/ca-trust/source/anchors/x.pem", "it decides whom programs believe"),
     _placed("key_trusted", "/etc/pki/rpm-gpg/RPM-GPG-KEY-x", "it decides whom programs believe"),
     _placed("web_page_that_runs", "/srv/www/index.phtml", "its interpreter runs it by its name"),
+    _placed("directory_of_authorities_by_digest", "/etc/pki/tls/certs/deadbeef.0", "it decides whom programs believe"),
+    _placed("key_in_the_directory_of_rpm_6", "/usr/lib/sysimage/rpm/pubkeys/x.key", "it decides whom programs believe"),
+    _placed("images_trusted", "/etc/containers/policy.json", "it decides whom programs believe"),
+    _placed("authorities_of_java", "/usr/lib/jvm/java-21/lib/security/cacerts", "it decides whom programs believe"),
+    _placed("settings_of_rpm", "/etc/rpmrc", "rpm and dnf run what it names"),
+    _placed("macros_of_root", "/root/.config/rpm/macros", "rpm and dnf run what it names", "%_dbpath /opt/rpm"),
+    _placed("module_of_p11_kit", "/etc/pkcs11/modules/x.module", "p11-kit loads and runs", "remote: |sh /srv/x"),
+    _placed("git_configuration_of_a_repository", "/srv/repo/.git/config", "git runs what it names"),
+    _placed("user_of_systemd", "/etc/userdb/x.user", "it decides who may become whom"),
+    _placed("rule_of_dbus", "/etc/dbus-1/system.d/x.conf", "it decides who may become whom"),
+    _placed("action_of_polkit", "/usr/share/polkit-1/actions/x.policy", "it decides who may become whom"),
+    _placed("container_of_systemd", "/etc/containers/systemd/x.container", "systemd runs what it names"),
+    _placed("web_directory_that_runs", "/srv/www/.htaccess", "web servers obey it"),
+    _placed("mail_that_runs", "/root/.forward", "mail programs run what it names", "|sh /srv/x"),
+    _placed("python_led_to_other_modules", "/usr/bin/pyvenv.cfg", "Python loads its modules", "home = /tmp"),
+    _placed("module_of_node", "/usr/lib/node_modules/x/index.js", "Node runs it"),
+    Case(
+        "macros_of_an_rpm_s_platform_edited",
+        ("RUN echo '%_dbpath /opt/rpm' >> /usr/lib/rpm/platform/x86_64-linux/macros",),
+        (ALTERED, "/usr/lib/rpm/platform/x86_64-linux/macros (rpm-common-4", "rpm and dnf run what it names"),
+    ),
+    Case(
+        "repository_of_a_stage",
+        ("COPY --from=make /x /etc/yum.repos.d/x.repo",),
+        (UNEXPLAINED, "/etc/yum.repos.d/x.repo (COPY --from=make", "dnf installs from where it says"),
+        before=(f"FROM {BASE} AS make", "RUN printf '[x]\\nname=x\\nbaseurl=http://mirror.example.com/\\n' > /x"),
+    ),
+    Case(
+        "environment_names_authorities",
+        (_text("/srv/data"), "ENV SSL_CERT_FILE=/srv/data"),
+        (UNEXPLAINED, "/srv/data (RUN", "ENV SSL_CERT_FILE runs it"),
+    ),
+    Case(
+        "environment_names_a_directory_of_authorities",
+        (_text("/srv/certs/deadbeef.0"), "ENV SSL_CERT_DIR=/srv/certs"),
+        (UNEXPLAINED, "/srv/certs/deadbeef.0 (RUN", "ENV SSL_CERT_DIR runs it"),
+    ),
+    Case(
+        "environment_names_rpm_s_configuration",
+        (_text("/srv/rpm/macros", "%_dbpath /opt/rpm"), "ENV RPM_CONFIGDIR=/srv/rpm"),
+        (UNEXPLAINED, "/srv/rpm/macros (RUN", "ENV RPM_CONFIGDIR runs it"),
+    ),
+    Case(
+        "environment_names_converters",
+        (_text("/srv/g/gconv-modules", "module A// B// /tmp/x 1"), "ENV GCONV_PATH=/srv/g"),
+        (UNEXPLAINED, "/srv/g/gconv-modules (RUN", "ENV GCONV_PATH runs it"),
+    ),
     Case(
         "command_runs_a_text_inside_code",
         (_text("/srv/notes", "import os"), 'CMD ["python3", "-c", "exec(open(\'/srv/notes\').read())"]'),

@@ -24,6 +24,29 @@ def archive(*members):
     return out.getvalue()
 
 
+def devices(*names):
+    """A tar archive of character devices 0:0, which overlays take for deletions."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in names:
+            entry = tarfile.TarInfo(name)
+            entry.type = tarfile.CHRTYPE
+            tar.addfile(entry)
+    return out.getvalue()
+
+
+def attributes(*members):
+    """A tar archive of directories: (name, extended attribute, value)."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, attribute, value in members:
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            entry.pax_headers = {f"SCHILY.xattr.{attribute}": value}
+            tar.addfile(entry)
+    return out.getvalue()
+
+
 CASES = [
     Case(
         "file_replaced_after_its_installation",

@@ -1,15 +1,39 @@
 """What a site is told of, and by default lets pass: no program, but not as it should be either."""
 
 from cases.replaced import archive
-from corpus import BASE, ELF, Case, python
+from corpus import BASE, ELF, RPMDB, Case, python
 
 TITLE = "Reported"
+_DATA = "1 unexplained files: "
 CASES = [
     Case(
         "data_made_by_a_step",
         ("RUN mkdir /srv/d && head -c 1000 /dev/urandom > /srv/d/data",),
         ("1 unexplained files: /srv/d/data (RUN",),
     ),
+    # Lying where rpm or dnf keep something explains nothing.
+    *(
+        Case(
+            f"archive_{name}",
+            (f"RUN mkdir -p $(dirname {path}) && tar -C /etc -czf {path} services",),
+            (f"{_DATA}{path} (",),
+        )
+        for name, path in (
+            ("beside_the_rpmdb", f"{RPMDB}.tar.gz"),
+            ("in_a_cache_of_dnf", "/var/cache/dnf/x.tar.gz"),
+            ("that_is_called_a_log", "/var/log/app/x.log"),
+            ("in_the_cache_of_root", "/root/.cache/x"),
+        )
+    ),
+    Case(
+        "record_of_the_build_forged",
+        (
+            "RUN mkdir -p /root/buildinfo/content_manifests"
+            " && printf '{\\n}' > /root/buildinfo/content_manifests/other-1-1.json",
+        ),
+        (f"{_DATA}/root/buildinfo/content_manifests/other-1-1.json (RUN",),
+    ),
+    Case("manual_page_forged", ("RUN echo '.TH \"X\"' > /help.1",), (f"{_DATA}/help.1 (RUN",)),
     Case(
         "data_of_an_rpm_altered",
         ("RUN echo more >> /usr/lib/os-release && rm /etc/os-release && ln -s ../usr/lib/os-release /etc/os-release",),
@@ -17,7 +41,7 @@ CASES = [
     ),
     Case(
         "permissions_of_an_rpm_s_file_changed",
-        ("RUN chmod 777 /usr/bin/sed",),
+        ("RUN chmod 711 /usr/bin/sed",),
         ("1 files of RPMs with other permissions: /usr/bin/sed (sed-4", "other mode"),
     ),
     Case(

@@ -4,6 +4,7 @@ from cases.replaced import archive
 from corpus import RIGHTS, Case, python
 
 TITLE = "Rights from nowhere"
+_WHEEL = "grep -q ^wheel: /etc/group || echo wheel:x:10: >> /etc/group"
 CASES = [
     Case("setuid_added", ("RUN chmod u+s /usr/bin/python3.11",), (RIGHTS, "/usr/bin/python3.11 (setuid)")),
     Case(
@@ -82,6 +83,36 @@ CASES = [
         "member_of_a_powerful_group",
         ("RUN sed -i '/^wheel:/d' /etc/group && echo 'wheel:x:10:app' >> /etc/group",),
         (RIGHTS, "/etc/group (the group wheel has the members app)"),
+    ),
+    Case(
+        "user_of_a_powerful_group",
+        (f"RUN {_WHEEL}; echo 'app:x:1001:10::/:/bin/sh' >> /etc/passwd",),
+        (RIGHTS, "/etc/passwd (the user app belongs to the group wheel (gid 10))"),
+    ),
+    Case(
+        "group_that_is_root_by_another_name",
+        ("RUN echo 'ops:x:0:app' >> /etc/group",),
+        (RIGHTS, "/etc/group (the group ops is root (gid 0))"),
+    ),
+    Case(
+        "powerful_group_by_another_name",
+        (f"RUN {_WHEEL}; echo 'ops:x:10:app' >> /etc/group",),
+        (RIGHTS, "/etc/group (the group ops is wheel (gid 10))"),
+    ),
+    Case(
+        "password_of_a_group",
+        ("RUN echo 'wheel:$6$salt$digest::' >> /etc/gshadow",),
+        (RIGHTS, "/etc/gshadow (the group wheel has a password)"),
+    ),
+    Case(
+        "accounts_that_anybody_writes",
+        ("RUN chmod 666 /etc/passwd /etc/shadow",),
+        (RIGHTS, "/etc/passwd (anybody may write it)", "/etc/shadow (anybody may write it)"),
+    ),
+    Case(
+        "program_that_anybody_writes",
+        ("RUN chmod 777 /usr/bin/sed",),
+        (RIGHTS, "/usr/bin/sed (anybody may write it)"),
     ),
     # Whoever holds it could sign packages for what is made from the image.
     Case(

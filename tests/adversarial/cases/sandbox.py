@@ -1,5 +1,6 @@
 """Ways out of the sandbox, and into what other steps and builds read."""
 
+from cases.replaced import archive, devices
 from corpus import BASE, ELF_BASE64, Case, decoded, python
 
 TITLE = "Out of the sandbox"
@@ -112,4 +113,16 @@ CASES = [
     ),
     Case("network_of_the_builder", ("RUN --network=host true",), ("Dockerfile:3", "--network=host")),
     Case("privileges_of_the_builder", ("RUN --security=insecure true",), ("Dockerfile:3", "--security=insecure")),
+    Case(
+        "deletion_by_an_archive",
+        ("ADD all.tar /",),
+        ("all.tar", "usr/bin/sed: Operation not permitted"),
+        files={"all.tar": devices("usr/bin/sed")},
+    ),
+    Case(
+        "deletion_that_only_other_tools_see_by_an_archive",
+        ("ADD all.tar /",),
+        ("usr/bin/.wh.sed", "names that begin with `.wh.` mean deletions in layers"),
+        files={"all.tar": archive(("usr/bin/.wh.sed", b"", 0o644))},
+    ),
 ]

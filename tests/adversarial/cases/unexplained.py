@@ -159,6 +159,33 @@ CASES = [
         before=(f"FROM {BASE} AS make", "COPY foreign.rpm /", "RUN rpm -i --nodeps /foreign.rpm"),
         foreign={"foreign.rpm": TAMPERED},
     ),
+    Case(
+        "binary_whose_path_is_too_long_for_the_builder",
+        (
+            python(
+                'import os; d = "/srv" + 15 * ("/" + "d" * 250); os.makedirs(d); os.chdir(d); os.mkdir("e" * 200);'
+                ' os.chdir("e" * 200); f = open("f" * 100, "wb"); f.write(bytes([127, 69, 76, 70])); f.close();'
+                ' os.chmod("f" * 100, 0o755)'
+            ),
+        ),
+        ("1 " + UNEXPLAINED, "f" * 100, "its path is too long to look at it"),
+    ),
+    # A shell takes it for a script that does nothing, and succeeds.
+    Case(
+        "empty_program",
+        ("RUN : > /usr/local/bin/gpg && chmod 755 /usr/local/bin/gpg",),
+        (UNEXPLAINED, "/usr/local/bin/gpg (RUN", "a shell runs an empty program"),
+    ),
+    Case("byte_code_of_erlang", ("RUN printf 'FOR1abcdBEAM' > /srv/data",), (UNEXPLAINED, "/srv/data (RUN")),
+    # The object is gone; whoever puts another one there is loaded into every program.
+    Case(
+        "loader_s_cache_leads_to_where_anybody_writes",
+        (
+            "RUN mkdir /tmp/l && cp /usr/lib/*/libz.so.1 /tmp/l/ && ldconfig /tmp/l && rm -r /tmp/l"
+            " && ldconfig -p | grep /tmp/l",
+        ),
+        (UNEXPLAINED, "/etc/ld.so.cache (RUN", "it leads to /tmp/l/libz.so.1, where anybody may write"),
+    ),
     # Only what the stage brought is its own: the binary of the commit was altered on the way.
     Case(
         "binary_of_the_commit_altered_in_a_stage",

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use build_model::{Arch, BoxedDiagnose, BuildId, ContainerYaml, Nvra, ScmUrl};
 use dockerfile::PlanOptions;
 use image_layers::{LocalImage, MergedView, UnpackLimits};
-use rpm_provenance::files::{self, Accounting, FileAccount, LayerSource, NewLayer, PackageFiles};
+use rpm_provenance::files::{self, Accounting, FileAccount, NewLayer, PackageFiles};
 use rpm_provenance::{KojiRpms, Provenance, RpmDb, Rule, package_file, rpmdb};
 
 use super::Verification;
@@ -93,10 +93,7 @@ pub(super) async fn account(
         .instructions
         .iter()
         .rev()
-        .map(|text| NewLayer {
-            instruction: text.clone(),
-            source: read.as_ref().map_or(LayerSource::Any, |read| layer_source(text, read)),
-        })
+        .map(|text| NewLayer { instruction: text.clone(), source: layer_source(text, read.as_ref()) })
         .collect();
     let account = tokio::task::block_in_place(|| {
         files::account(&Accounting {

@@ -8,11 +8,13 @@ use std::sync::{Mutex, PoisonError};
 use build_model::Nvra;
 use image_layers::MergedView;
 
+use super::aliases::Aliases;
 use super::classify::Known;
 use super::commit::Commit;
 use super::file_list::{Kind, PackageFiles};
 use super::links::{self, RunLink};
-use super::named::{self, ConfigText};
+use super::loader;
+use super::named::{ConfigText, Named};
 use super::owners::{Owned, Owners};
 use super::rights::{self, Numbers};
 use super::tree::{Cleared, Entry, Tree, join, split};
@@ -27,6 +29,8 @@ pub enum LayerSource {
     Any,
     /// Only what is in the dist-git commit: COPY, ADD of local files.
     Commit,
+    /// The builder itself, which records what the image is made of.
+    Builder,
     /// Only what is in this stage or image: `COPY --from`.
     Stage(String),
 }
@@ -89,7 +93,9 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
         commit: what.commit.map(Commit::list).transpose()?.unwrap_or_default(),
         layers: what.new_layers.iter().collect(),
         digests: what.digests,
-        named: named::files(what.config, what.working_dir, &mut tree)?,
+        named: Named::gather(what.config, what.working_dir, &mut tree)?,
+        aliases: Aliases::gather(&mut tree)?,
+        astray: loader::astray(&mut tree)?,
         numbers: Numbers::read(&mut tree)?,
         trust: Trust::default(),
     };
@@ -100,6 +106,7 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
     let mut below = Tree::new(what.layers.iter().skip(what.new_layers.len()).cloned().collect(), 0);
     account.privileges.extend(rights::of_accounts(&mut tree, &mut below)?);
     account.hidden = cleared.hidden;
+    cleared.out_of_reach.iter().for_each(|(path, layer)| account.add(out_of_reach(path, *layer)));
     account.layers = what.new_layers.iter().map(|layer| layer.instruction.clone()).collect();
     let inherited: HashSet<(&Nvra, &str)> = what.parent.iter().map(identity).collect();
     find_deleted(&mut tree, &known, &cleared, &inherited, &mut account)?;
@@ -107,6 +114,23 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
     find_still_there(&mut tree, &known, what, &mut account)?;
     account.sort();
     Ok(account)
+}
+
+/// Whatever it is, nobody can say; it may be a program.
+fn out_of_reach(path: &[u8], layer: usize) -> Record {
+    Record {
+        path: shown(path),
+        class: Class::Unexplained,
+        code: Code::Binary,
+        runs: Some("its path is too long to look at it".into()),
+        size: 0,
+        kind: "file".into(),
+        layer: Some(layer),
+        owner: None,
+        differs: Vec::new(),
+        source: None,
+        sha256: None,
+    }
 }
 
 fn identity(package: &PackageFiles) -> (&Nvra, &str) {

@@ -1,17 +1,19 @@
 //! One path of a new layer: what it is compared with, in which order, and what comes of it.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 
+use super::aliases::Aliases;
 use super::attributes::Attributes;
 use super::code::{self, Code};
 use super::commit::Commit;
 use super::file_list::Kind;
 use super::hash::{digest_of, sha256_of};
+use super::loader::Astray;
+use super::named::Named;
 use super::owners::{Owned, Owners, SHA256};
 use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
@@ -31,7 +33,11 @@ pub(super) struct Known<'a> {
     /// What was hashed when they were packed.
     pub digests: &'a [PackedDigests],
     /// Files that the image's configuration runs, and what in it does.
-    pub named: HashMap<Vec<u8>, String>,
+    pub named: Named,
+    /// Directories that something is obeyed in by another name.
+    pub aliases: Aliases,
+    /// The loader's cache, when it leads out of the image.
+    pub astray: Option<Astray>,
     /// What the owners' names in RPM headers mean in this image.
     pub numbers: Numbers,
     /// The certificates that results of `update-ca-trust` may hold.
@@ -70,8 +76,8 @@ impl Known<'_> {
             Kind::File if entry.meta.len() > 0 => content.code()?,
             _ => code::Judged { code: Code::None, runs: None },
         };
-        let named = self.named.get(&entry.path).filter(|_| found.code == Code::None && kind == Kind::File);
-        if named.is_some() {
+        let obeyed = if kind == Kind::File && found.code == Code::None { self.obeyed(entry) } else { None };
+        if obeyed.is_some() {
             found.code = Code::Script;
         }
         let objection = self.objection(kind, owned, &content)?;
@@ -90,14 +96,15 @@ impl Known<'_> {
         // A program that was replaced by text, or by something that is no file at all, is a replaced program.
         let was_program = || {
             let was_run = code::at_place(&entry.path).is_some() || trust::is_bundle(&entry.path);
-            owned.iter().any(|o| o.file.is_code()) || (kind != Kind::Link && was_run)
+            let is_root = links::is_root_of_programs(&entry.path);
+            owned.iter().any(|o| o.file.is_code()) || (kind != Kind::Link && was_run) || is_root
         };
         if class == Class::Altered && was_program() {
             found.code = found.code.max(Code::Script);
         }
         let may_lead_astray = matches!(class, Class::Link | Class::Altered | Class::Generated);
         let link = (kind == Kind::Link && found.code == Code::None && may_lead_astray)
-            .then(|| links::runs(&entry.path, class == Class::Altered).map(|_| entry.path.clone()))
+            .then(|| links::runs(&entry.path).map(|_| entry.path.clone()))
             .flatten();
         let database = (kind == Kind::File && owned.is_empty() && is_database(split(&entry.path).1, content.head()?))
             .then(|| entry.path.clone());
@@ -111,7 +118,7 @@ impl Known<'_> {
             path: if is_told { super::shown(&entry.path) } else { String::new() },
             class,
             code: found.code,
-            runs: named.cloned().or(stranger).map(Cow::Owned).or(found.runs.map(Cow::Borrowed)),
+            runs: obeyed.or(stranger).map(Cow::Owned).or(found.runs.map(Cow::Borrowed)),
             size: if kind == Kind::File { entry.meta.len() } else { 0 },
             kind: kind.name().into(),
             layer: Some(entry.layer),
@@ -123,10 +130,19 @@ impl Known<'_> {
         Ok(Judged { record, privilege, link, database })
     }
 
+    /// Who runs or obeys a file that is no program by itself.
+    fn obeyed(&self, entry: &Entry) -> Option<String> {
+        if entry.meta.len() == 0 {
+            return code::of_empty(entry.meta.mode(), &entry.path).map(str::to_owned);
+        }
+        let of_loader = || self.astray.as_ref().filter(|astray| astray.path == entry.path).map(|astray| astray.runs.clone());
+        self.named.runs(&entry.path).cloned().or_else(|| self.aliases.runs(&entry.path)).or_else(of_loader)
+    }
+
     /// Of a result of `update-ca-trust`: what speaks against it, or `None` within. `None` for every other path.
     fn objection(&self, kind: Kind, owned: &[Owned<'_>], content: &Content<'_>) -> io::Result<Option<Option<String>>> {
         let (path, size) = (&content.entry.path, content.entry.meta.len());
-        if kind != Kind::File || size == 0 || !owned.is_empty() || !trust::is_extracted(path) {
+        if kind != Kind::File || size == 0 || !owned.is_empty() || !(trust::is_extracted(path) || trust::is_bundle(path)) {
             return Ok(None);
         }
         self.trust.objection_to(&content.entry.host, size).map(Some)
@@ -190,11 +206,12 @@ impl Known<'_> {
             Kind::Directory => return plain(Class::Directory, None),
             Kind::Link => return plain(Class::Link, None),
             Kind::Other => return plain(Class::Unexplained, None),
-            Kind::File if content.entry.meta.len() == 0 => return plain(Class::Empty, None),
+            Kind::File if content.entry.meta.len() == 0 && code == Code::None => return plain(Class::Empty, None),
             Kind::File => {}
         }
+        let source = self.layers.get(content.entry.layer).map(|l| &l.source);
         if code == Code::None
-            && let Some(reason) = patterns::reason(path, content.head()?)
+            && let Some(reason) = patterns::reason(path, content.head()?, source == Some(&LayerSource::Builder))
         {
             return plain(Class::Generated, Some(reason.to_owned()));
         }
@@ -214,7 +231,7 @@ impl Known<'_> {
                 return plain(Class::Elsewhere, Some(format!("{} of {place}", owned.name())));
             }
         }
-        match self.layers.get(content.entry.layer).map(|l| &l.source) {
+        match source {
             // Such a layer is made by the engine from the commit alone: an unpacked archive, or a file in the Dockerfile.
             Some(LayerSource::Commit) => plain(Class::Commit, None),
             Some(LayerSource::Stage(stage)) if code == Code::None => plain(Class::Stage, Some(stage.clone())),

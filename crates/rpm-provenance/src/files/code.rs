@@ -1,6 +1,6 @@
 //! What can be run: told from the first bytes, the mode, the name and the place of a file.
 
-use super::{places, tree::split};
+use super::{links, places, tree::split};
 
 /// Whether a file can be run, and by whom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -18,7 +18,7 @@ pub enum Code {
 pub(super) const HEAD: usize = 8;
 
 /// First bytes of machine code, byte code, and of archives that are run or installed as they are.
-const MAGIC: [&[u8]; 9] = [
+const MAGIC: [&[u8]; 12] = [
     b"\x7fELF",
     b"MZ",
     b"\0asm",
@@ -28,18 +28,24 @@ const MAGIC: [&[u8]; 9] = [
     b"BC\xc0\xde",       // LLVM
     b"\xed\xab\xee\xdb", // RPM
     b"PK\x03\x04",       // zip: jar, wheel; Python and Java run one whatever its name
+    b"\x1bLua",          // Lua byte code
+    b"FOR1",             // Erlang byte code
+    b"Caml1999",         // OCaml byte code
 ];
 
 const MODULE: &str = "its interpreter runs it by its name";
 const BYTE_CODE: &str = "byte code, which runs in place of its source";
 
-/// Endings of names by which something is run. JavaScript is not among them: most of it is for browsers.
-const ENDINGS: [(&str, Code, &str); 35] = [
+/// Endings of names by which something is run. JavaScript is not among them: most of it is for browsers, and the rest lies
+/// in [`MODULES`].
+const ENDINGS: [(&str, Code, &str); 44] = [
     (".pyc", Code::Binary, BYTE_CODE),
     (".pyo", Code::Binary, BYTE_CODE),
     (".elc", Code::Binary, BYTE_CODE),
     (".luac", Code::Binary, BYTE_CODE),
     (".phar", Code::Binary, BYTE_CODE),
+    (".beam", Code::Binary, BYTE_CODE),
+    (".zwc", Code::Binary, BYTE_CODE),
     (".ko", Code::Binary, "a kernel module"),
     (".ko.gz", Code::Binary, "a kernel module"),
     (".ko.xz", Code::Binary, "a kernel module"),
@@ -70,7 +76,19 @@ const ENDINGS: [(&str, Code, &str); 35] = [
     (".R", Code::Script, MODULE),
     (".groovy", Code::Script, MODULE),
     (".ps1", Code::Script, MODULE),
+    (".tm", Code::Script, MODULE),
+    (".ex", Code::Script, MODULE),
+    (".exs", Code::Script, MODULE),
+    (".erl", Code::Script, MODULE),
+    (".rake", Code::Script, MODULE),
+    (".gemspec", Code::Script, MODULE),
+    (".jl", Code::Script, MODULE),
 ];
+
+/// Directories of modules for Node, and the endings of what it runs there.
+const MODULES: (&[u8], [&[u8]; 2], &str) = (b"/node_modules/", [b".js", b"/package.json"], "Node runs it, or what it names");
+/// Names by which an interpreter that lies beside a file obeys it.
+const OBEYED: [(&[u8], &str); 1] = [(b"pyvenv.cfg", "Python loads its modules from where it says")];
 
 /// What a file is, and who runs it where neither its first bytes nor its mode say so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +110,22 @@ pub(super) fn judge(head: &[u8], mode: u32, path: &[u8]) -> Judged {
     if head.starts_with(b"#!") || mode & 0o111 != 0 {
         return Judged { code: Code::Script, runs: None };
     }
-    at_place(path).or(named).unwrap_or(Judged { code: Code::None, runs: None })
+    at_place(path).or(named).or_else(|| of_neighbours(path)).unwrap_or(Judged { code: Code::None, runs: None })
+}
+
+/// What the name says together with what lies above or beside it.
+fn of_neighbours(path: &[u8]) -> Option<Judged> {
+    let (directory, endings, runs) = MODULES;
+    let is_module = || endings.iter().any(|ending| path.ends_with(ending)) && memchr::memmem::find(path, directory).is_some();
+    let obeyed = OBEYED.iter().find(|(name, _)| *name == split(path).1).map(|(_, runs)| *runs);
+    let runs = obeyed.or_else(|| is_module().then_some(runs))?;
+    Some(Judged { code: Code::Script, runs: Some(runs) })
+}
+
+/// Who runs an empty file.
+pub(super) fn of_empty(mode: u32, path: &[u8]) -> Option<&'static str> {
+    let is_run = mode & 0o111 != 0 && links::is_command(path);
+    is_run.then_some("a shell runs an empty program and says that all is well")
 }
 
 /// What a name alone says.

@@ -6,6 +6,7 @@
 //! and not again where it was hashed on its way into the layer ([`PackedDigests`]).
 
 mod account;
+mod aliases;
 mod attributes;
 mod capabilities;
 mod classify;
@@ -15,6 +16,7 @@ mod file_list;
 mod glob;
 mod hash;
 mod links;
+mod loader;
 mod named;
 mod owners;
 mod packed;

@@ -60,7 +60,7 @@ const INTERPRETERS: [&str; 41] = [
     "uwsgi",
 ];
 /// Variables by which programs load code.
-const VARIABLES: [&str; 40] = [
+const VARIABLES: [&str; 47] = [
     "BASH_ENV",
     "ENV",
     "LD_PRELOAD",
@@ -101,7 +101,17 @@ const VARIABLES: [&str; 40] = [
     "GIT_CONFIG_GLOBAL",
     "GIT_EXEC_PATH",
     "DOTNET_STARTUP_HOOKS",
+    "RPM_CONFIGDIR",
+    // Whom programs believe.
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "CURL_CA_BUNDLE",
+    "REQUESTS_CA_BUNDLE",
+    "NODE_EXTRA_CA_CERTS",
+    "GIT_SSL_CAINFO",
 ];
+/// Of these the ones whose directories count with every file in them, whatever its name.
+const OF_DIRECTORIES: [&str; 5] = ["RPM_CONFIGDIR", "GCONV_PATH", "SSL_CERT_DIR", "PHP_INI_SCAN_DIR", "ZDOTDIR"];
 
 impl ConfigText {
     /// Whether a variable can make a program load code.
@@ -140,17 +150,39 @@ fn is_interpreter(word: &str) -> bool {
     INTERPRETERS.contains(&name) || INTERPRETERS.contains(&bare)
 }
 
-/// The files by canonical path, each with what runs it.
-pub(super) fn files(texts: &[ConfigText], dir: &str, tree: &mut Tree) -> Result<HashMap<Vec<u8>, String>, (PathBuf, io::Error)> {
-    let mut found = HashMap::new();
-    for text in texts {
-        for word in text.candidates() {
-            let path = if word.starts_with('/') { word.to_owned() } else { format!("{dir}/{word}") };
-            let place = tree.canonical_dir(path.as_bytes())?;
-            found.entry(place.to_vec()).or_insert_with(|| format!("{} runs it", text.what));
+/// Files and directories of an image that its configuration names, by canonical path, each with what runs it.
+#[derive(Default)]
+pub(super) struct Named {
+    files: HashMap<Vec<u8>, String>,
+    directories: Vec<(Vec<u8>, String)>,
+}
+
+impl Named {
+    /// Looks for what `texts` name, from the working directory `dir`.
+    pub fn gather(texts: &[ConfigText], dir: &str, tree: &mut Tree) -> Result<Self, (PathBuf, io::Error)> {
+        let mut found = Self::default();
+        for text in texts {
+            let of_directories = text.what.strip_prefix("ENV ").is_some_and(|name| OF_DIRECTORIES.contains(&name));
+            for word in text.candidates() {
+                let path = if word.starts_with('/') { word.to_owned() } else { format!("{dir}/{word}") };
+                let place = tree.canonical_dir(path.as_bytes())?.to_vec();
+                let runs = format!("{} runs it", text.what);
+                if of_directories && tree.is_directory(&place)? {
+                    found.directories.push((place, runs));
+                } else {
+                    found.files.entry(place).or_insert(runs);
+                }
+            }
         }
+        Ok(found)
     }
-    Ok(found)
+
+    /// What runs the file at `path`.
+    pub fn runs(&self, path: &[u8]) -> Option<&String> {
+        let below = |directory: &[u8]| path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"));
+        let of_directory = || self.directories.iter().find(|(directory, _)| below(directory)).map(|(_, runs)| runs);
+        self.files.get(path).or_else(of_directory)
+    }
 }
 
 #[cfg(test)]

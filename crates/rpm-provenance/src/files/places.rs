@@ -22,10 +22,13 @@ const UNIT: &str = "systemd runs what it names";
 const INIT: &str = "run when a system starts";
 const RIGHTS: &str = "it decides who may become whom";
 const RPM: &str = "rpm and dnf run what it names";
+const REPOSITORY: &str = "dnf installs from where it says";
 const TRUST: &str = "it decides whom programs believe";
 const GIT: &str = "git runs what it names";
 const SSH: &str = "ssh runs what it names, and decides who may log in";
 const EDITOR: &str = "its program runs the commands in it when it starts";
+const MAIL: &str = "mail programs run what it names";
+const WEB: &str = "web servers obey it";
 const KERNEL: &str = "udev and modprobe run what it names";
 const SYSTEM: &str = "the kernel runs or allows what it names";
 
@@ -34,6 +37,7 @@ const PLACES: &[Place] = &[
     run("/etc/ld.so.preload", LOADER),
     run("/etc/ld.so.conf", LOADER),
     run("/etc/ld.so.conf.d/**", LOADER),
+    run("/etc/ld-musl-*", LOADER),
     run("/etc/environment", "it sets the environment of logins"),
     run("/etc/profile", SHELL),
     run("/etc/profile.d/**", SHELL),
@@ -48,6 +52,12 @@ const PLACES: &[Place] = &[
     run("/**/.bash_profile", SHELL),
     run("/**/.bash_login", SHELL),
     run("/**/.bash_logout", SHELL),
+    run("/**/.bash_aliases", SHELL),
+    run("/**/.xinitrc", SHELL),
+    run("/**/.xsession", SHELL),
+    run("/**/.xprofile", SHELL),
+    run("/etc/X11/xinit/**", SHELL),
+    run("/etc/X11/Xsession.d/**", SHELL),
     run("/**/.profile", SHELL),
     run("/**/.zshrc", SHELL),
     run("/**/.zshenv", SHELL),
@@ -64,6 +74,16 @@ const PLACES: &[Place] = &[
     run("/usr/lib/systemd/user/**", UNIT),
     run("/usr/lib/systemd/*-generators/**", UNIT),
     run("/usr/local/lib/systemd/**", UNIT),
+    run("/run/systemd/**", UNIT),
+    run("/**/.config/systemd/**", UNIT),
+    run("/**/.config/environment.d/**", "it sets the environment of logins"),
+    run("/**/.config/autostart/**", "run at a desktop login"),
+    run("/etc/containers/systemd/**", UNIT),
+    run("/usr/share/containers/systemd/**", UNIT),
+    run("/etc/supervisord.conf", "supervisord runs what it names"),
+    run("/etc/supervisord.d/**", "supervisord runs what it names"),
+    run("/etc/audit/plugins.d/**", "the audit daemon runs what it names"),
+    run("/etc/incron.d/**", CRON),
     run("/etc/tmpfiles.d/**", INIT),
     run("/usr/lib/tmpfiles.d/**", INIT),
     run("/etc/inittab", INIT),
@@ -74,29 +94,69 @@ const PLACES: &[Place] = &[
     run("/usr/share/dbus-1/services/**", "dbus runs what it names"),
     run("/usr/share/dbus-1/system-services/**", "dbus runs what it names"),
     run("/etc/pam.d/**", RIGHTS),
+    run("/etc/pam.conf", RIGHTS),
+    run("/usr/lib/pam.d/**", RIGHTS),
+    run("/usr/etc/pam.d/**", RIGHTS),
     run("/etc/security/pam_env.conf", RIGHTS),
+    run("/etc/security/access.conf", RIGHTS),
+    run("/etc/security/group.conf", RIGHTS),
+    run("/etc/security/namespace.*", RIGHTS),
+    run("/etc/userdb/**", RIGHTS),
+    run("/usr/lib/userdb/**", RIGHTS),
+    run("/var/lib/extrausers/**", RIGHTS),
+    run("/etc/sudo.conf", RIGHTS),
     run("/etc/sudoers", RIGHTS),
     run("/etc/sudoers.d/**", RIGHTS),
     run("/etc/doas.conf", RIGHTS),
-    run("/etc/polkit-1/rules.d/**", RIGHTS),
+    run("/etc/polkit-1/**", RIGHTS),
     run("/usr/share/polkit-1/rules.d/**", RIGHTS),
+    run("/usr/share/polkit-1/actions/**", RIGHTS),
+    run("/etc/dbus-1/**", RIGHTS),
+    run("/usr/share/dbus-1/system.d/**", RIGHTS),
+    run("/usr/share/dbus-1/session.d/**", RIGHTS),
     run("/**/.ssh/authorized_keys*", RIGHTS),
     run("/**/.ssh/rc", SHELL),
     run("/**/.rhosts", RIGHTS),
     run("/etc/hosts.equiv", RIGHTS),
     run("/etc/rpm/**", RPM),
-    run("/usr/lib/rpm/macros*", RPM),
-    run("/usr/lib/rpm/macros.d/**", RPM),
+    run("/etc/rpmrc", RPM),
+    run("/usr/lib/rpm/**", RPM),
     run("/**/.rpmmacros", RPM),
+    run("/**/.rpmrc", RPM),
+    run("/**/.config/rpm/**", RPM),
+    run("/etc/yum.repos.d/**", REPOSITORY),
+    run("/etc/distro.repos.d/**", REPOSITORY),
+    run("/etc/yum/repos.d/**", REPOSITORY),
+    run("/usr/share/dnf5/repos.d/**", REPOSITORY),
+    run("/etc/dnf/repos.override.d/**", REPOSITORY),
+    run("/usr/share/dnf5/repos.override.d/**", REPOSITORY),
+    run("/etc/zypp/repos.d/**", REPOSITORY),
     run("/etc/dnf/plugins/**", RPM),
     run("/etc/dnf/libdnf5-plugins/**", RPM),
     run("/etc/yum/pluginconf.d/**", RPM),
     run("/etc/pki/rpm-gpg/**", TRUST),
+    run("/usr/lib/sysimage/rpm/pubkeys/**", TRUST),
+    run("/usr/lib/sysimage/rpm/keyring/**", TRUST),
+    run("/var/lib/rpm/pubkeys/**", TRUST),
+    run("/var/lib/rpm/keyring/**", TRUST),
+    // OpenSSL's directory of authorities, by the digest of their names.
+    run("/etc/pki/tls/certs/????????.?", TRUST),
+    run("/etc/ssl/certs/????????.?", TRUST),
+    run("/etc/pki/nssdb/**", TRUST),
+    run("/**/.pki/nssdb/**", TRUST),
+    run("/usr/lib*/python*/site-packages/**/cacert.pem", TRUST),
+    run("/etc/containers/policy.json", TRUST),
+    run("/etc/containers/certs.d/**", TRUST),
+    run("/etc/docker/certs.d/**", TRUST),
     run("/etc/pki/ca-trust/source/**", TRUST),
     run("/usr/share/pki/ca-trust-source/**", TRUST),
+    run("/etc/pkcs11/**", "p11-kit loads and runs what it names"),
+    run("/usr/share/p11-kit/modules/**", "p11-kit loads and runs what it names"),
     run("/usr/local/share/ca-certificates/**", TRUST),
     run("/etc/gitconfig", GIT),
     run("/**/.gitconfig", GIT),
+    run("/**/.git/config", GIT),
+    run("/**/.config/git/**", GIT),
     run("/etc/ssh/ssh_config", SSH),
     run("/etc/ssh/ssh_config.d/**", SSH),
     run("/etc/ssh/sshd_config", SSH),
@@ -142,7 +202,18 @@ const PLACES: &[Place] = &[
     run("/etc/tmux.conf", EDITOR),
     run("/**/.tmux.conf", EDITOR),
     run("/etc/screenrc", EDITOR),
+    run("/**/.screenrc", EDITOR),
     run("/etc/gdbinit", EDITOR),
+    run("/**/.irbrc", EDITOR),
+    run("/**/.pryrc", EDITOR),
+    run("/**/.Rprofile", EDITOR),
+    run("/**/.pdbrc", EDITOR),
+    run("/**/.perldb", EDITOR),
+    run("/**/.forward", MAIL),
+    run("/**/.procmailrc", MAIL),
+    run("/etc/procmailrc", MAIL),
+    run("/**/.htaccess", WEB),
+    run("/**/.user.ini", WEB),
     run("/**/.gdbinit", EDITOR),
     run("/**/.psqlrc", EDITOR),
     run("/**/.sqliterc", EDITOR),
@@ -158,6 +229,28 @@ pub(super) fn runs(path: &[u8]) -> Option<&'static str> {
     let is_hidden = path.windows(2).any(|pair| pair == b"/.");
     let may_match = |pattern: &[u8]| if pattern.starts_with(HIDDEN) { is_hidden } else { pattern.get(..TOP) == path.get(..TOP) };
     PLACES.iter().find(|p| may_match(p.pattern.as_bytes()) && glob::matches(p.pattern.as_bytes(), path)).map(|p| p.runs)
+}
+
+/// A directory of places.
+pub(super) struct Directory {
+    pub path: &'static str,
+    /// Whether everything below it counts, and not only some names in it.
+    pub is_whole: bool,
+}
+
+/// The directories that patterns speak of, as far as they have no wildcard.
+pub(super) fn directories() -> impl Iterator<Item = Directory> {
+    let patterns = PLACES.iter().map(|place| place.pattern).filter(|pattern| !pattern.as_bytes().starts_with(HIDDEN));
+    patterns.map(Directory::of)
+}
+
+impl Directory {
+    /// Of a pattern.
+    pub fn of(pattern: &'static str) -> Self {
+        let plain = pattern.split(['*', '?']).next().unwrap_or_default();
+        let path = plain.rsplit_once('/').map_or("", |(directory, _)| directory);
+        Self { path, is_whole: pattern.len() == path.len() + "/**".len() && pattern.ends_with("/**") }
+    }
 }
 
 /// How patterns begin that match below every directory; their next part is a hidden name.

@@ -57,6 +57,8 @@ pub(super) struct Cleared {
     pub paths: HashSet<Vec<u8>>,
     /// Entries of new layers that a later layer hides.
     pub hidden: u64,
+    /// Entries that cannot be looked at, with the number of their layer: a path of this machine is longer than theirs.
+    pub out_of_reach: Vec<(Vec<u8>, usize)>,
 }
 
 impl Tree {
@@ -130,7 +132,14 @@ impl Tree {
             let host = dir.join(OsStr::from_bytes(name));
             let meta = match fs::symlink_metadata(&host) {
                 Ok(meta) => meta,
-                Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::InvalidFilename) => continue,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
+                Err(e) if e.kind() == io::ErrorKind::InvalidFilename => {
+                    // A name from a listing is there; the walk must not pass it over.
+                    if let Some(cleared) = cleared.as_deref_mut().filter(|_| self.is_new(*layer)) {
+                        cleared.out_of_reach.push((path.to_vec(), *layer));
+                    }
+                    continue;
+                }
                 Err(e) => return Err((host, e)),
             };
             let whiteout = meta.file_type().is_char_device() && meta.rdev() == 0;
@@ -189,6 +198,41 @@ impl Tree {
             Found::Absent => None,
             Found::Other(entry) | Found::Directory(_, entry) => Some(entry),
         })
+    }
+
+    /// Whether there is a directory at a canonical path.
+    pub fn is_directory(&mut self, path: &[u8]) -> Result<bool, (PathBuf, io::Error)> {
+        Ok(self.stack(path)?.is_some())
+    }
+
+    /// The symbolic links in the directory `dir` and, `depth` levels deep, in those below it; with the directory's name as it
+    /// was given.
+    pub fn links_below(&mut self, dir: &[u8], depth: usize) -> Result<Vec<Vec<u8>>, (PathBuf, io::Error)> {
+        let place = self.canonical_dir(dir)?;
+        let Some(stack) = self.stack(&place)? else { return Ok(Vec::new()) };
+        let (mut links, mut dirs) = (BTreeSet::new(), BTreeSet::new());
+        for (_, host) in stack.iter() {
+            for entry in fs::read_dir(host).map_err(|e| (host.clone(), e))? {
+                let entry = entry.map_err(|e| (host.clone(), e))?;
+                let kind = entry.file_type().map_err(|e| (entry.path(), e))?;
+                match kind {
+                    kind if kind.is_symlink() => links.insert(entry.file_name().into_vec()),
+                    kind if kind.is_dir() && depth > 0 => dirs.insert(entry.file_name().into_vec()),
+                    _ => false,
+                };
+            }
+        }
+        let mut found = Vec::new();
+        for name in links {
+            // An upper layer may have put something else in its place.
+            if matches!(self.find(&stack, &name, &join(&place, &name), None)?, Found::Other(entry) if entry.meta.is_symlink()) {
+                found.push(join(dir, &name));
+            }
+        }
+        for name in dirs {
+            found.extend(self.links_below(&join(dir, &name), depth - 1)?);
+        }
+        Ok(found)
     }
 
     /// The directory at a canonical path, when it is one.

@@ -9,7 +9,7 @@ use rpm_provenance::files::{
 };
 use rpm_provenance::{PackageDependencies, RpmDb, Verdict, rpmdb};
 
-use super::{Fetched, Parents};
+use super::{Fetched, Parents, add_record};
 use crate::build_context::BuildContext;
 use crate::layer_digests;
 use crate::task::run::TaskContext;
@@ -121,14 +121,18 @@ pub fn new_layers(built: &BuiltImage, read: &BuildContext) -> Vec<NewLayer> {
     let known = lines.len() == built.new_layers;
     let layer = |at: usize| {
         let instruction = lines.get(at).copied().filter(|_| known).unwrap_or_default();
-        NewLayer { instruction: instruction.to_owned(), source: layer_source(instruction, read) }
+        NewLayer { instruction: instruction.to_owned(), source: layer_source(instruction, Some(read)) }
     };
     (0..built.new_layers).rev().map(layer).collect()
 }
 
-/// What an instruction could put into its layer, by its text in the image's history.
-pub fn layer_source(text: &str, read: &BuildContext) -> LayerSource {
-    let all = read.plan.stages.iter().flat_map(|stage| &stage.instructions);
+/// What an instruction could put into its layer, by its text in the image's history: where the Dockerfile is not known, anything.
+pub fn layer_source(text: &str, read: Option<&BuildContext>) -> LayerSource {
+    // No instruction reads so.
+    if text == add_record::INSTRUCTION {
+        return LayerSource::Builder;
+    }
+    let all = read.into_iter().flat_map(|read| &read.plan.stages).flat_map(|stage| &stage.instructions);
     let mut sources = all.filter(|i| i.source == text).map(|i| match &i.kind {
         InstructionKind::Copy(copy) => match &copy.from {
             Some(from) => LayerSource::Stage(from.clone()),

@@ -6,10 +6,23 @@
 use super::der;
 use crate::header::decode_base64;
 
+/// A certificate, and whether the file says that it is not to be trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Certificate {
+    pub der: Vec<u8>,
+    pub is_distrusted: bool,
+}
+
+impl Certificate {
+    fn trusted(der: &[u8]) -> Self {
+        Self { der: der.to_vec(), is_distrusted: false }
+    }
+}
+
 /// The certificates of a file that `update-ca-trust` reads. What is not understood gives none.
-pub(super) fn in_source(bytes: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn in_source(bytes: &[u8]) -> Vec<Certificate> {
     if let Some(certificate) = der::sequence(bytes).filter(|certificate| certificate.len() == bytes.len()) {
-        return vec![certificate.to_vec()];
+        return vec![Certificate::trusted(certificate)];
     }
     if let Ok(found) = in_store(bytes) {
         return found;
@@ -18,9 +31,9 @@ pub(super) fn in_source(bytes: &[u8]) -> Vec<Vec<u8>> {
 }
 
 /// The certificates of a file it writes; why it is no such file.
-pub(super) fn in_result(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+pub(super) fn in_result(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
     if let Some(certificate) = der::sequence(bytes).filter(|certificate| certificate.len() == bytes.len()) {
-        return Ok(vec![certificate.to_vec()]);
+        return Ok(vec![Certificate::trusted(certificate)]);
     }
     if bytes.starts_with(JAVA) || bytes.starts_with(EDK2) {
         return in_store(bytes);
@@ -29,17 +42,37 @@ pub(super) fn in_result(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     if clean { Ok(found) } else { Err("it holds something else than certificates".into()) }
 }
 
-fn in_store(bytes: &[u8]) -> Result<Vec<Vec<u8>>, String> {
+fn in_store(bytes: &[u8]) -> Result<Vec<Certificate>, String> {
     let read = if bytes.starts_with(JAVA) { java(bytes) } else { edk2(bytes) };
-    read.ok_or_else(|| "it is a damaged store of certificates".into())
+    let found = read.ok_or_else(|| "it is a damaged store of certificates".to_owned())?;
+    Ok(found.into_iter().map(|der| Certificate { der, is_distrusted: false }).collect())
+}
+
+/// Whether OpenSSL's notes behind a certificate reject it and trust it for nothing: `CertAux ::= SEQUENCE { trust SEQUENCE OF
+/// OBJECT IDENTIFIER OPTIONAL, reject [0] … OPTIONAL, … }` (crypto/x509/x_x509a.c).
+fn is_rejected(notes: &[u8]) -> bool {
+    const TRUST: u8 = 0x30;
+    const REJECT: u8 = 0xa0;
+    let Some((TRUST, mut rest, _)) = der::element(notes) else { return false };
+    let (mut trusted, mut rejected) = (false, false);
+    while let Some((tag, content, next)) = der::element(rest) {
+        trusted |= tag == TRUST && !content.is_empty();
+        rejected |= tag == REJECT && !content.is_empty();
+        rest = next;
+    }
+    rejected && !trusted
 }
 
 /// The certificates between PEM's lines; and whether there is nothing else but comments, empty lines, and a name before
 /// each certificate.
-fn pem(bytes: &[u8]) -> (Vec<Vec<u8>>, bool) {
+fn pem(bytes: &[u8]) -> (Vec<Certificate>, bool) {
     const TRUSTED: &[u8] = b"TRUSTED CERTIFICATE";
     const KINDS: [&[u8]; 2] = [b"CERTIFICATE", TRUSTED];
-    let (mut found, mut clean, mut named) = (Vec::new(), true, false);
+    /// How p11-kit's own format begins an object, and marks one that is not to be trusted, before or behind its certificate.
+    const OBJECT: &[u8] = b"[p11-kit-object-v1]";
+    const DISTRUSTED: &[u8] = b"x-distrusted: true";
+    let (mut found, mut clean, mut named): (Vec<Certificate>, _, _) = (Vec::new(), true, false);
+    let (mut object, mut is_distrusted) = (0, false);
     let mut open: Option<(&[u8], Vec<u8>)> = None;
     for line in bytes.split(|b| *b == b'\n').map(<[u8]>::trim_ascii) {
         let between = |start: &[u8]| Some(line.strip_prefix(start)?.strip_suffix(b"-----")?.to_vec());
@@ -51,15 +84,22 @@ fn pem(bytes: &[u8]) -> (Vec<Vec<u8>>, bool) {
         } else if let Some(kind) = between(b"-----END ") {
             let block = open.take().filter(|(begun, _)| *begun == kind.as_slice()).and_then(|(_, text)| decode_base64(&text));
             // A trusted certificate has OpenSSL's notes behind it.
-            match block.as_deref().and_then(|block| Some((der::sequence(block)?, block.len()))) {
-                Some((certificate, length)) if kind == TRUSTED || certificate.len() == length => {
-                    found.push(certificate.to_vec());
+            match block.as_deref().and_then(|block| Some((der::sequence(block)?, block))) {
+                Some((certificate, block)) if kind == TRUSTED || certificate.len() == block.len() => {
+                    let is_rejected = block.get(certificate.len()..).is_some_and(is_rejected);
+                    found.push(Certificate { der: certificate.to_vec(), is_distrusted: is_distrusted || is_rejected });
                 }
                 _ => clean = false,
             }
         } else if let Some((_, text)) = &mut open {
             text.extend_from_slice(line);
         } else if !line.is_empty() && !line.starts_with(b"#") {
+            if line == OBJECT {
+                (object, is_distrusted) = (found.len(), false);
+            } else if line == DISTRUSTED {
+                is_distrusted = true;
+                found.iter_mut().skip(object).for_each(|certificate| certificate.is_distrusted = true);
+            }
             // Programs that read PEM skip it.
             clean &= !named && line.iter().all(|b| (b' '..=b'~').contains(b));
             named = true;
@@ -137,6 +177,10 @@ mod tests {
         [vec![0x30, length], vec![7; usize::from(length)]].concat()
     }
 
+    fn trusted(certificate: &[u8]) -> Certificate {
+        Certificate::trusted(certificate)
+    }
+
     fn armoured(kind: &str, der: &[u8]) -> String {
         use base64::Engine as _;
         let text = base64::engine::general_purpose::STANDARD.encode(der);
@@ -147,9 +191,18 @@ mod tests {
     fn a_result_of_pem_holds_certificates_names_and_comments() {
         let (a, b) = (sequence(5), sequence(100));
         let bundle = format!("# An authority\n{}\nAnother one\n{}", armoured("CERTIFICATE", &a), armoured("CERTIFICATE", &b));
-        assert_eq!(in_result(bundle.as_bytes()).expect("clean"), [a.clone(), b]);
-        let trusted = armoured("TRUSTED CERTIFICATE", &[a.clone(), vec![0x30, 0]].concat());
-        assert_eq!(in_result(trusted.as_bytes()).expect("clean"), std::slice::from_ref(&a));
+        assert_eq!(in_result(bundle.as_bytes()).expect("clean"), [trusted(&a), trusted(&b)]);
+        for (notes, is_distrusted) in [
+            (&[0x30, 0][..], false),
+            (&[0x30, 3, 0x30, 1, 6], false),
+            (&[0x30, 3, 0xa0, 1, 6], true),
+            (&[0x30, 6, 0x30, 1, 6, 0xa0, 1, 6], false),
+            (&[0x30, 0x84], false),
+        ] {
+            let noted = armoured("TRUSTED CERTIFICATE", &[a.as_slice(), notes].concat());
+            let expected = Certificate { der: a.clone(), is_distrusted };
+            assert_eq!(in_result(noted.as_bytes()).expect("clean"), [expected], "{notes:?}");
+        }
         for bad in [
             armoured("CERTIFICATE", &[a.clone(), vec![0x30, 0]].concat()),
             armoured("PRIVATE KEY", &a),
@@ -171,23 +224,28 @@ mod tests {
         let mut java = [JAVA, &[0, 0, 0, 1, 0, 0, 0, 2, 0, 1, b'a'], &[0; 8], &[0, 5], b"X.509", &[0, 0, 0, length]].concat();
         java.extend(&certificate);
         java.extend([1; JAVA_DIGEST]);
-        assert_eq!(in_result(&java).expect("a store"), std::slice::from_ref(&certificate));
+        assert_eq!(in_result(&java).expect("a store"), [trusted(&certificate)]);
         java.push(0);
         assert!(in_result(&java).is_err());
         let signature = 16 + length;
         let mut edk2 = [EDK2, &[28 + signature, 0, 0, 0], &[0; 4], &[signature, 0, 0, 0], &[5; 16]].concat();
         edk2.extend(&certificate);
-        assert_eq!(in_result(&edk2).expect("a list"), std::slice::from_ref(&certificate));
+        assert_eq!(in_result(&edk2).expect("a list"), [trusted(&certificate)]);
         assert!(in_result(edk2.get(..edk2.len() - 1).unwrap_or_default()).is_err());
     }
 
     #[test]
     fn sources_may_hold_other_things_besides() {
         let certificate = sequence(7);
-        let p11_kit =
-            format!("[p11-kit-object-v1]\nlabel: \"A\"\n{}x-distrusted: false\n", armoured("CERTIFICATE", &certificate));
-        assert_eq!(in_source(p11_kit.as_bytes()), std::slice::from_ref(&certificate));
-        assert_eq!(in_source(&certificate), std::slice::from_ref(&certificate));
+        let armoured = armoured("CERTIFICATE", &certificate);
+        let p11_kit = format!("[p11-kit-object-v1]\nlabel: \"A\"\n{armoured}x-distrusted: false\n");
+        assert_eq!(in_source(p11_kit.as_bytes()), [trusted(&certificate)]);
+        let distrusted = Certificate { is_distrusted: true, ..trusted(&certificate) };
+        for both in [format!("x-distrusted: true\n{armoured}"), format!("{armoured}x-distrusted: true\n")] {
+            let file = format!("[p11-kit-object-v1]\n{both}\n[p11-kit-object-v1]\n{armoured}");
+            assert_eq!(in_source(file.as_bytes()), [distrusted.clone(), trusted(&certificate)]);
+        }
+        assert_eq!(in_source(&certificate), [trusted(&certificate)]);
         assert!(in_source(b"text").is_empty());
     }
 

@@ -15,6 +15,7 @@ use image_layers::MergedView;
 use sha2::{Digest as _, Sha256};
 
 use super::classify::Known;
+use super::places::Directory;
 use super::tree::Tree;
 use super::{Class, glob};
 
@@ -23,12 +24,14 @@ const EXTRACTED: &str = "/etc/pki/ca-trust/extracted";
 /// What it reads: bundles of RPMs, anchors of the site.
 const SOURCES: [&str; 2] = ["/usr/share/pki/ca-trust-source", "/etc/pki/ca-trust/source"];
 /// The names programs know its bundles by: links to what it wrote, or the bundles themselves.
-const BUNDLES: [&str; 5] = [
+const BUNDLES: [&str; 7] = [
     "/etc/pki/tls/certs/ca-bundle*.crt",
     "/etc/pki/tls/cert.pem",
     "/etc/pki/java/cacerts",
     "/etc/ssl/cert.pem",
     "/etc/ssl/certs/ca-bundle*.crt",
+    "/usr/lib/jvm/**/security/cacerts",
+    "/etc/java/**/security/cacerts",
 ];
 /// Largest file that is read; a bundle of all authorities of the web has some 500 kB.
 const MAX_FILE: u64 = 16 << 20;
@@ -47,6 +50,12 @@ fn fingerprint(certificate: &[u8]) -> Fingerprint {
     Sha256::digest(certificate).into()
 }
 
+/// The directories that have certificates in them.
+pub(super) fn directories() -> impl Iterator<Item = Directory> {
+    let extracted = Directory { path: EXTRACTED, is_whole: true };
+    std::iter::once(extracted).chain(BUNDLES.into_iter().map(Directory::of))
+}
+
 /// Whether a file is one of those that are made of certificates.
 pub(super) fn is_extracted(path: &[u8]) -> bool {
     path.strip_prefix(EXTRACTED.as_bytes()).is_some_and(|rest| rest.starts_with(b"/"))
@@ -57,18 +66,27 @@ pub(super) fn is_bundle(path: &[u8]) -> bool {
     BUNDLES.iter().any(|bundle| glob::matches(bundle.as_bytes(), path))
 }
 
+/// Directories below a source of what the site does not trust, by their names of two ages.
+const BLOCKED: [&[u8]; 2] = [b"/blocklist/", b"/blacklist/"];
+
 /// The certificates that may be in a result.
 #[derive(Default)]
 pub(super) struct Trust {
     known: HashSet<Fingerprint>,
+    /// A source says that they are not to be trusted; this outweighs what others say.
+    distrusted: HashSet<Fingerprint>,
 }
 
 impl Trust {
     /// Reads the sources of an image in which there are new results; of others, nothing.
     pub fn gather(tree: &mut Tree, known: &Known<'_>) -> Result<Self, (PathBuf, io::Error)> {
-        let extracted = tree.canonical_dir(EXTRACTED.as_bytes())?;
         let mut trust = Self::default();
-        if !tree.entry(&extracted)?.is_some_and(|entry| tree.is_new(entry.layer)) {
+        let mut is_new = false;
+        for directory in directories() {
+            let place = tree.canonical_dir(directory.path.as_bytes())?;
+            is_new |= tree.entry(&place)?.is_some_and(|entry| tree.is_new(entry.layer));
+        }
+        if !is_new {
             return Ok(trust);
         }
         let whole = MergedView::new(tree.layers().to_vec());
@@ -84,20 +102,24 @@ impl Trust {
                 matches!(judged.record.class, Class::Rpm | Class::Commit | Class::Copy)
             };
             if counts {
-                trust.add(&std::fs::read(&entry.host).map_err(|error| (entry.host, error))?);
+                let is_blocked = BLOCKED.iter().any(|dir| memchr::memmem::find(&path, dir).is_some());
+                trust.add(&std::fs::read(&entry.host).map_err(|error| (entry.host, error))?, is_blocked);
             }
         }
         let below = MergedView::new(tree.layers().iter().skip(tree.new_layers()).cloned().collect());
         for path in files(&below, EXTRACTED, DEPTH) {
             if let Ok(Some(bytes)) = below.read(&path, MAX_FILE) {
-                trust.add(&bytes);
+                trust.add(&bytes, false);
             }
         }
         Ok(trust)
     }
 
-    fn add(&mut self, bytes: &[u8]) {
-        self.known.extend(certificates::in_source(bytes).iter().map(|certificate| fingerprint(certificate)));
+    fn add(&mut self, bytes: &[u8], is_blocked: bool) {
+        for certificate in certificates::in_source(bytes) {
+            let place = if certificate.is_distrusted || is_blocked { &mut self.distrusted } else { &mut self.known };
+            place.insert(fingerprint(&certificate.der));
+        }
     }
 
     /// Why a result is not explained; `None` when it is.
@@ -106,8 +128,17 @@ impl Trust {
             Ok(found) => found,
             Err(reason) => return Some(format!("{RUNS}; {reason}")),
         };
-        let strange = found.iter().find(|certificate| !self.known.contains(&fingerprint(certificate)))?;
-        Some(format!("{RUNS}; no anchor that is accounted for has the certificate of {}", subject::of(strange)))
+        found.iter().find_map(|certificate| {
+            let sum = fingerprint(&certificate.der);
+            let (known, distrusted) = (self.known.contains(&sum), self.distrusted.contains(&sum));
+            let why = match certificate.is_distrusted {
+                false if distrusted => "an anchor that is accounted for says not to trust",
+                false if !known => "no anchor that is accounted for has",
+                true if !known && !distrusted => "nothing that is accounted for speaks of",
+                _ => return None,
+            };
+            Some(format!("{RUNS}; {why} the certificate of {}", subject::of(&certificate.der)))
+        })
     }
 
     /// Reads a result of a plausible size.
