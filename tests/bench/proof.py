@@ -4,14 +4,16 @@
 The packages are made by one rpmbuild, installed by rpm, and imported into the development hub, which records no header
 digests: so the headers of its own files are asked for too, which is the longest way the proof can go. The root is
 packed as a build packs what a RUN left, outside of what is measured: its files' digests are taken in that pass, and the
-proof of a build uses them. `verify` has none of that, so it is measured too, with every file hashed. Called by
-__main__.py; `python3 -m bench --rows proof` measures this alone.
+proof of a build uses them. `verify` has the layers alone, so it is measured too: unpacked, every file hashed on the
+way, and beside it with the files hashed in a pass of its own. Called by __main__.py; `python3 -m bench --rows proof`
+measures this alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -75,7 +77,8 @@ SECTION = """
 | proof of a build, these RPMs and {files} files, warm | {warm} | | {warm_factor:.1f}× | under 1 s | {warm_met} |
 | the same, nothing kept of Koji's answers, the image's files not in the page cache | {cold} | | | under 2 s \
 | {cold_met} |
-| the same image as `verify` proves it: nothing of the packer, every file hashed | {hashed} | | | | |
+| the same image as `verify` proves it: unpacked, every file hashed on the way | {verified} | the same with a pass of \
+its own over the unpacked files: {afterwards} | {pass_factor:.1f}× | | |
 | list of these RPMs (`containerbuild rpms`) | {ours} | `rpm -qa`: {rpm} | {list_factor:.1f}× | | |
 
 Medians (smallest) of {rounds} rounds, whole processes. The first row is what the script does as well and looks at no
@@ -85,7 +88,8 @@ from the `rpmlist.jsonl` of the Koji repository that the RPMs are in, one downlo
 state of their builds and, where it records no header digests, for the headers of its own files, in batches of 500: at
 most {calls} calls. The latter are kept on the builder's disk. The whole proof reads all file lists as well and puts
 each of the {files} paths into a class ({account:.0f} ms): owner, mode, attributes, link target, and content by the
-SHA-256 that was taken when the layer was packed. The script is one Python process that runs `rpm -qa` once and calls
+SHA-256 that was taken when the layer was packed; `verify` takes it when it unpacks the layer ({unpack:.0f} ms of its
+time). The script is one Python process that runs `rpm -qa` once and calls
 `getRPM` for one RPM after the other over one connection of Koji's own client; it compares SIGMD5. Both ask the same hub
 on loopback, {hub}. Without the list, `getRPM` in batches of 500 takes its place: {unlisted}.
 """
@@ -106,7 +110,8 @@ class Results:
     hub: str
     warm: list[dict] = field(default_factory=list)
     cold: list[dict] = field(default_factory=list)
-    hashed: list[dict] = field(default_factory=list)
+    verified: list[dict] = field(default_factory=list)
+    afterwards: list[dict] = field(default_factory=list)
     rpms: list[dict] = field(default_factory=list)
     unlisted: list[dict] = field(default_factory=list)
     script: list[float] = field(default_factory=list)
@@ -150,19 +155,26 @@ class Packed:
 
     def __init__(self, program: str, root: Path, store: Path, listed: str) -> None:
         store.mkdir()
-        self.program, self.root, self.listed = program, root, listed
-        self.layer = [str(store), _output([program, "pack", str(root), str(store)])[1].strip()]
+        self.program, self.root, self.listed, self.store = program, root, listed, store
+        self.layer = _output([program, "pack", str(root), str(store)])[1].split()
 
-    def prove(self, hub: str, state: Path, *, packed: bool = True) -> dict:
+    def prove(self, hub: str, state: Path) -> dict:
         """One proof, a whole process."""
-        return self._run("prove", hub, state, self.listed, *(self.layer if packed else []))
+        return self._run("prove", str(self.root), hub, str(state), self.listed, str(self.store), self.layer[0])
+
+    def verify(self, hub: str, state: Path, *options: str) -> dict:
+        """The same of the layer alone: it is unpacked, which is undone here."""
+        done = self._run("verify", hub, str(state), self.listed, str(self.store), *self.layer, *options)
+        for layer in (self.store / "layers").iterdir():
+            shutil.rmtree(layer)
+        return done
 
     def prove_rpms(self, hub: str, state: Path, *, listed: bool = True) -> dict:
         """Its part that looks at no file."""
-        return self._run("rpms", hub, state, self.listed if listed else "")
+        return self._run("rpms", str(self.root), hub, str(state), self.listed if listed else "")
 
-    def _run(self, part: str, hub: str, state: Path, *rest: str) -> dict:
-        wall, text = _output([self.program, part, str(self.root), hub, str(state), *rest])
+    def _run(self, *arguments: str) -> dict:
+        wall, text = _output([self.program, *arguments])
         return {**json.loads(text), "wall": wall}
 
 
@@ -185,7 +197,8 @@ def _round(binary: Path, packed: Packed, hub: str, state: Path) -> dict:
     _forget(root)
     return {
         "cold": packed.prove(hub, state),
-        "hashed": packed.prove(hub, state, packed=False),
+        "verified": packed.verify(hub, state),
+        "afterwards": packed.verify(hub, state, "afterwards"),
         "unlisted": packed.prove_rpms(hub, state, listed=False),
         "warm": packed.prove(hub, state),
         "rpms": packed.prove_rpms(hub, state),
@@ -256,8 +269,8 @@ def section(results: Results) -> str:
     def shown(walls: list[float]) -> str:
         return f"{statistics.median(walls) * 1000:.0f} ms ({min(walls) * 1000:.0f})"
 
-    parts = (results.warm, results.cold, results.hashed)
-    warm, cold, hashed = ([one["wall"] for one in part] for part in parts)
+    parts = (results.warm, results.cold, results.verified, results.afterwards)
+    warm, cold, verified, afterwards = ([one["wall"] for one in part] for part in parts)
     proven = [one["wall"] for one in results.rpms]
     factor = statistics.median(results.script) / statistics.median(proven)
     read = statistics.median(one["read"] for one in results.rpms) * 1000
@@ -270,7 +283,10 @@ def section(results: Results) -> str:
         part=shown(proven),
         hub=results.hub,
         cold=shown(cold),
-        hashed=shown(hashed),
+        verified=shown(verified),
+        afterwards=shown(afterwards),
+        pass_factor=statistics.median(afterwards) / statistics.median(verified),
+        unpack=statistics.median(one["unpack"] for one in results.verified) * 1000,
         script=shown(results.script),
         factor=factor,
         factor_met=_word(factor >= 10),

@@ -3,23 +3,25 @@
 //! connection count.
 //!
 //! `cargo bench -p builder-worker --bench proof -- pack ROOT STORE` packs ROOT as a build packs what a RUN left, and prints
-//! the diff id. `… -- prove ROOT HUB STATE_DIR LIST [STORE DIFF_ID]` proves it and prints one line of JSON. LIST is the address
-//! of a repository's `rpmlist.jsonl` or empty; without a store every file is hashed, as `containerbuild verify` does with
-//! what others built. `… -- rpms ROOT HUB STATE_DIR LIST` proves the RPMs alone. Called by `tests/bench/proof.py`, which
-//! makes the image, starts a hub and compares with `rpm -qa` and one `getRPM` per package.
+//! diff id, digest and size of the layer. `… -- prove ROOT HUB STATE_DIR LIST STORE DIFF_ID` proves it and prints one line of
+//! JSON; LIST is the address of a repository's `rpmlist.jsonl` or empty. `… -- rpms ROOT HUB STATE_DIR LIST` proves the RPMs
+//! alone. `… -- verify HUB STATE_DIR LIST STORE DIFF_ID DIGEST SIZE` proves the packed layer as `containerbuild verify` does
+//! with what others built: it is unpacked, and its files are hashed on the way; with `afterwards` behind it, in a pass of
+//! their own. Called by `tests/bench/proof.py`, which makes the image, starts a hub and compares with `rpm -qa` and one
+//! `getRPM` per package.
 
 #![allow(missing_docs, clippy::unwrap_used)]
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use builder_worker::file_digests::FileDigests;
 use builder_worker::koji_rpms::HubRpms;
 use builder_worker::layer_digests;
-use image_layers::{FileDigestAlgorithm, MergedView, PackOptions, Store, pack_layer};
+use image_layers::{Compression, Descriptor, FileDigestAlgorithm, MergedView, PackOptions, Store, UnpackLimits, pack_layer};
 use koji_session::{Credentials, HubConfig, RetryPolicy, Session};
 use rpm_provenance::Proof;
-use rpm_provenance::files::{Accounting, Class, LayerSource, NewLayer, account};
+use rpm_provenance::files::{Accounting, Class, LayerDigests, LayerSource, NewLayer, account};
 use rpm_provenance::rpmdb::{RpmDb, read_view, read_view_whole};
 
 fn main() {
@@ -28,8 +30,12 @@ fn main() {
     match arguments.as_slice() {
         ["pack", root, store] => pack(root, store),
         ["rpms", root, hub, state, list] => rpms(root, hub, state, list),
-        ["prove", root, hub, state, list] => prove(root, hub, state, list, None),
-        ["prove", root, hub, state, list, store, diff_id] => prove(root, hub, state, list, Some((store, diff_id))),
+        ["prove", root, hub, state, list, store, diff_id] => {
+            let digests =
+                || layer_digests::of_packed(&Store::open(Path::new(store)).unwrap(), &diff_id.parse().unwrap()).unwrap();
+            prove(root.into(), [hub, state, list], Duration::ZERO, digests);
+        }
+        ["verify", hub, state, list, store, layer @ ..] => verify([hub, state, list], store, layer),
         _ => {} // `cargo test --benches` and plain `cargo bench`
     }
 }
@@ -37,7 +43,7 @@ fn main() {
 fn pack(root: &str, store: &str) {
     let options = PackOptions { file_digests: vec![FileDigestAlgorithm::Sha256], ..PackOptions::default() };
     let packed = pack_layer(&Store::open(Path::new(store)).unwrap(), Path::new(root), &[], &options).unwrap();
-    println!("{}", packed.diff_id);
+    println!("{} {} {}", packed.diff_id, packed.descriptor.digest, packed.descriptor.size);
 }
 
 /// The rpmdb by `read`, and the proof of what it lists.
@@ -72,22 +78,31 @@ fn rpms(root: &str, hub: &str, state: &str, list: &str) {
     println!("{}", serde_json::json!({"rpms": proof.packages.len(), "read": read.as_secs_f64()}));
 }
 
-fn prove(root: &str, hub: &str, state: &str, list: &str, packed: Option<(&str, &str)>) {
+/// As `containerbuild verify` comes to a layer: unpacked in a store of its own, and then proven.
+fn verify(koji: [&str; 3], store: &str, layer: &[&str]) {
     let began = Instant::now();
-    let view = MergedView::new(vec![root.into()]);
+    let store = Store::open(Path::new(store)).unwrap();
+    let store = if layer.contains(&"afterwards") { store } else { store.hashing_files() };
+    let [diff_id, digest, size, ..] = layer else { panic!("DIFF_ID DIGEST SIZE") };
+    let blob = Descriptor::new(Compression::default().media_type(), digest.parse().unwrap(), size.parse().unwrap());
+    let unpacked = store.unpack_layer(&blob, &diff_id.parse().unwrap(), None, &UnpackLimits::default()).unwrap();
+    prove(unpacked.dir.clone(), koji, began.elapsed(), || layer_digests::of_unpacked(&store, &unpacked));
+}
+
+/// The whole proof of `root`, which it took `unpack` to have.
+fn prove(root: PathBuf, [hub, state, list]: [&str; 3], unpack: Duration, digests: impl FnOnce() -> LayerDigests) {
+    let began = Instant::now();
+    let view = MergedView::new(vec![root.clone()]);
     let (read, files, proof) = prove_rpms(hub, state, list, move || {
         let (db, files, _) = read_view_whole(&view).unwrap();
         (db, files)
     });
     let proven = began.elapsed();
-    let digests = packed.map(|(store, diff_id)| {
-        let store = Store::open(Path::new(store)).unwrap();
-        layer_digests::of_layer(&store, &diff_id.parse().unwrap()).unwrap()
-    });
+    let digests = digests();
     let account = account(&Accounting {
-        layers: vec![root.into()],
+        layers: vec![root],
         new_layers: &[NewLayer { instruction: "RUN dnf install".into(), source: LayerSource::Any }],
-        digests: &digests.into_iter().collect::<Vec<_>>(),
+        digests: &[digests],
         packages: &files,
         parent: &[],
         elsewhere: &[],
@@ -102,7 +117,8 @@ fn prove(root: &str, hub: &str, state: &str, list: &str, packed: Option<(&str, &
         serde_json::json!({
             "rpms": proof.packages.len(), "files": account.count(Class::Rpm).paths,
             "read": read.as_secs_f64(), "koji": (proven - read).as_secs_f64(),
-            "files_seconds": (whole - proven).as_secs_f64(), "whole": whole.as_secs_f64(),
+            "files_seconds": (whole - proven).as_secs_f64(), "whole": (unpack + whole).as_secs_f64(),
+            "unpack": unpack.as_secs_f64(),
         })
     );
 }

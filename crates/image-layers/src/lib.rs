@@ -40,4 +40,4 @@ pub use pack::{
     FileDigest, FileDigestAlgorithm, LAYER_WRITER, PackError, PackOptions, PackedLayer, PathRule, pack_layer, pack_layer_followed,
 };
 pub use store::{BlobWriter, ExpectedBlob, FileDigests, FollowedBlob, Store, StoreError, SweepReport, UnpackedLayer};
-pub use unpack::{EntryProblem, UnpackError, UnpackLimits};
+pub use unpack::{EntryProblem, UnpackError, UnpackLimits, UnpackedDigests};

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use image_layers::MergedView;
 use rpm_provenance::files::{
-    Accounting, Class, Code, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackageFinding, PackedDigests, account,
+    Accounting, Class, Code, ConfigText, FileAccount, LayerDigests, LayerSource, NewLayer, PackageFiles, PackageFinding,
+    PackedDigests, account,
 };
 use rpm_provenance::rpmdb::read_view_with_files;
 use sha2::Digest as _;
@@ -23,7 +24,7 @@ struct Image {
     layers: Vec<PathBuf>,
     config: Vec<ConfigText>,
     /// What the packer is to have hashed, of the topmost layers.
-    digests: Vec<PackedDigests>,
+    digests: Vec<LayerDigests>,
 }
 
 impl Image {
@@ -131,7 +132,7 @@ fn a_file_that_was_hashed_when_it_was_packed_is_not_read_again() {
     assert_eq!(class(&image.account(LayerSource::Any, None), "/usr/share/web/file").0, Class::Altered);
     let mut packed = PackedDigests::default();
     packed.insert(b"usr/share/web/file", 8, sha2::Sha256::digest(b"content\n").into());
-    image.digests = vec![packed];
+    image.digests = vec![LayerDigests::Packed(packed)];
     let account = image.account(LayerSource::Any, None);
     assert!(account.records.iter().all(|r| r.class != Class::Altered), "{:#?}", account.records);
     // of another size it is another file

@@ -16,7 +16,7 @@ use super::error::StoreError;
 use super::session::lock_exclusive;
 use crate::descriptor::Descriptor;
 use crate::image::{LocalImage, chain_id};
-use crate::unpack::{self, UnpackError, UnpackLimits};
+use crate::unpack::{self, UnpackError, UnpackLimits, UnpackedDigests};
 
 /// A layer that is unpacked in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +26,9 @@ pub struct UnpackedLayer {
     /// The directory to use as an overlay lower. Must not be changed.
     pub dir: PathBuf,
 }
+
+/// Name of the file with the digests of a layer's files.
+const DIGESTS: &str = "digests";
 
 /// `meta.json` of an unpacked layer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,12 +99,31 @@ impl Store {
         let scratch = self.temp_dir()?;
         let fs_dir = scratch.path().join("fs");
         fs::create_dir(&fs_dir).map_err(StoreError::io("make the directory", &fs_dir))?;
-        let unpacked = unpack::unpack_tar(&fs_dir, source, &blob.digest, diff_id, &lowers, limits);
+        let unpacked = unpack::unpack_tar(&fs_dir, source, &blob.digest, diff_id, &lowers, limits, self.hashes_files);
         if let Err(UnpackError::BlobDigest { .. }) = unpacked {
             self.discard_blob(&blob.digest);
         }
-        self.note_uncompressed_size(&blob.digest, unpacked?.uncompressed_size);
+        let unpacked = unpacked?;
+        if let Some(digests) = &unpacked.digests {
+            let path = scratch.path().join(DIGESTS);
+            digests.write(&path).map_err(StoreError::io("write", &path))?;
+        }
+        self.note_uncompressed_size(&blob.digest, unpacked.uncompressed_size);
         Ok(self.publish(scratch, diff_id, parent)?)
+    }
+
+    /// The digests of a layer's files; `None` when it was not unpacked by a store that is [`Store::hashing_files`], or when
+    /// they cannot be read: then its files can.
+    pub fn unpacked_digests(&self, layer: &UnpackedLayer) -> Option<UnpackedDigests> {
+        let path = self.layer_dir(&layer.chain_id).join(DIGESTS);
+        match UnpackedDigests::read(&path) {
+            Ok(digests) => Some(digests),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "cannot read the digests of a layer's files");
+                None
+            }
+        }
     }
 
     /// Unpacks every layer of `image`; bottom first.

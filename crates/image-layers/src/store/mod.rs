@@ -5,6 +5,7 @@
 //! <root>/blobs/sha256/HEX      a blob; there only when complete
 //!        layers/HEX/fs         an unpacked layer in overlay form; HEX is its chain id
 //!        layers/HEX/meta.json  what it was made from; there only when complete
+//!        layers/HEX/digests    of its files, where they were taken while it was unpacked
 //!        sizes/HEX             size of a layer blob's tar, for archives
 //!        files/HEX             digests of the files of a layer; HEX is its diff id
 //!        locks/HEX             flock while a layer is being unpacked
@@ -45,6 +46,7 @@ pub struct Store {
     root: PathBuf,
     session: Arc<Session>,
     expected: Arc<growing::Expected>,
+    hashes_files: bool,
 }
 
 /// What [`Store::sweep`] removed.
@@ -71,7 +73,14 @@ impl Store {
         }
         fs::set_permissions(&root, fs::Permissions::from_mode(0o700)).map_err(StoreError::io("close to others", &root))?;
         let session = Arc::new(Session::create(&root.join("tmp"), &root.join("locks/sessions"))?);
-        Ok(Self { root, session, expected: Arc::default() })
+        Ok(Self { root, session, expected: Arc::default(), hashes_files: false })
+    }
+
+    /// The same store for someone who will account for the files of layers: they are hashed while they are unpacked, see
+    /// [`Store::unpacked_digests`].
+    #[must_use]
+    pub fn hashing_files(self) -> Self {
+        Self { hashes_files: true, ..self }
     }
 
     /// The directory the store is in, as an absolute path.

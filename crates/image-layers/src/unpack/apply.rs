@@ -6,12 +6,15 @@ use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, makedev};
 use rustix::io::Errno;
+use sha2::{Digest as _, Sha256};
 
 use super::UnpackLimits;
 use super::contents::{self, Contents, Filling, QUEUED_BYTES};
+use super::digests::DigestSink;
 use super::error::EntryProblem;
 use super::name::components;
 use super::tree::{self, Attributes, LayerTree};
@@ -27,12 +30,13 @@ pub(super) struct Applier<'a> {
     tree: LayerTree,
     contents: Contents,
     limits: &'a UnpackLimits,
+    digests: Option<Arc<DigestSink>>,
     buffer: Vec<u8>,
 }
 
 impl<'a> Applier<'a> {
-    pub(super) fn new(tree: LayerTree, contents: Contents, limits: &'a UnpackLimits) -> Self {
-        Self { tree, contents, limits, buffer: Vec::new() }
+    pub(super) fn new(tree: LayerTree, contents: Contents, limits: &'a UnpackLimits, digests: Option<Arc<DigestSink>>) -> Self {
+        Self { tree, contents, limits, digests, buffer: Vec::new() }
     }
 
     /// Waits until every file has its content; gives the tree, or an entry and what is wrong with it.
@@ -157,6 +161,9 @@ impl<'a> Applier<'a> {
         let make = || rustix::fs::openat(parent, name, flags, mode);
         let mut file = File::from(self.replacing(parent, name, "create the file", make)?);
         if let Some(map) = &entry.sparse {
+            if let Some(digests) = &self.digests {
+                digests.forget(&file).map_err(EntryProblem::system("look at the file"))?;
+            }
             self.fill_pieces(&file, entry.size, map, content)?;
             return contents::complete(&file, &attributes, time(entry));
         }
@@ -167,14 +174,22 @@ impl<'a> Applier<'a> {
             return self.contents.fill(Filling { path, file, content: bytes, attributes, time: time(entry) });
         }
         self.buffer.resize(QUEUED_BYTES, 0);
+        let mut sum = self.digests.is_some().then(Sha256::new);
         loop {
             let read = content.read(&mut self.buffer).map_err(EntryProblem::system(READING))?;
             if read == 0 {
                 break;
             }
             file.write_all(&self.buffer[..read]).map_err(EntryProblem::system("write the file"))?;
+            if let Some(sum) = &mut sum {
+                sum.update(&self.buffer[..read]);
+            }
         }
-        contents::complete(&file, &attributes, time(entry))
+        contents::complete(&file, &attributes, time(entry))?;
+        match (&self.digests, sum) {
+            (Some(digests), Some(sum)) => contents::note(digests, &file, sum.finalize().into()),
+            _ => Ok(()),
+        }
     }
 
     /// Writes the pieces of a sparse file where they belong; what is between them stays holes.
@@ -214,10 +229,20 @@ impl<'a> Applier<'a> {
         }
         let link = || rustix::fs::linkat(&target_dir, target_name, parent, name, AtFlags::empty());
         match self.replacing(parent, name, "make the hard link", link) {
+            Ok(()) => self.note_link(parent, name),
             // The target was inside the directory this link replaced.
             Err(EntryProblem::System { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Err(no_target()),
             other => other,
         }
+    }
+
+    /// A further name changes the file it is of.
+    fn note_link(&self, parent: &OwnedFd, name: &OsStr) -> Result<(), EntryProblem> {
+        let Some(digests) = &self.digests else { return Ok(()) };
+        if let Some(stat) = tree::stat(parent, name)? {
+            digests.note_link(stat.st_ino, (stat.st_ctime, stat.st_ctime_nsec.try_into().unwrap_or_default()));
+        }
+        Ok(())
     }
 
     fn make_special(

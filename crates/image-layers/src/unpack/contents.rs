@@ -7,6 +7,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::Scope;
 
+use sha2::{Digest as _, Sha256};
+
+use super::digests::DigestSink;
 use super::error::EntryProblem;
 use super::tree::{self, Attributes, Time};
 use crate::fillers::Fillers;
@@ -38,12 +41,12 @@ type Failure = (Vec<u8>, EntryProblem);
 type Empties = Arc<Mutex<Vec<Vec<u8>>>>;
 
 impl Contents {
-    /// Starts the threads.
-    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>) -> io::Result<Self> {
+    /// Starts the threads. With `digests`, they hash what they write.
+    pub(super) fn start<'scope>(scope: &'scope Scope<'scope, '_>, digests: Option<Arc<DigestSink>>) -> io::Result<Self> {
         let empties = Empties::default();
         let fillers = Fillers::start(scope, QUEUE, || {
-            let empties = Arc::clone(&empties);
-            move |filling| fill(filling, &empties)
+            let (empties, digests) = (Arc::clone(&empties), digests.clone());
+            move |filling| fill(filling, &empties, digests.as_deref())
         })?;
         Ok(Self { fillers, empties })
     }
@@ -67,9 +70,14 @@ impl Contents {
     }
 }
 
-fn fill(mut job: Filling, empties: &Mutex<Vec<Vec<u8>>>) -> Result<(), Failure> {
+fn fill(mut job: Filling, empties: &Mutex<Vec<Vec<u8>>>, digests: Option<&DigestSink>) -> Result<(), Failure> {
     let written = job.file.write_all(&job.content).map_err(EntryProblem::system("write the file"));
-    written.and_then(|()| complete(&job.file, &job.attributes, job.time)).map_err(|problem| (job.path, problem))?;
+    let completed = written.and_then(|()| complete(&job.file, &job.attributes, job.time));
+    let noted = completed.and_then(|()| match digests {
+        Some(digests) => note(digests, &job.file, Sha256::digest(&job.content).into()),
+        None => Ok(()),
+    });
+    noted.map_err(|problem| (job.path, problem))?;
     job.content.clear();
     let mut empties = empties.lock().unwrap_or_else(PoisonError::into_inner);
     if empties.len() < QUEUE {
@@ -82,4 +90,9 @@ fn fill(mut job: Filling, empties: &Mutex<Vec<Vec<u8>>>) -> Result<(), Failure> 
 pub(super) fn complete(file: &File, attributes: &Attributes, time: Time) -> Result<(), EntryProblem> {
     tree::set_attributes(file, attributes).map_err(EntryProblem::system("set its owner, mode and attributes"))?;
     tree::set_time(file, time).map_err(EntryProblem::system("set its time"))
+}
+
+/// Notes the digest of a completed file.
+pub(super) fn note(digests: &DigestSink, file: &File, sha256: [u8; 32]) -> Result<(), EntryProblem> {
+    digests.note(file, sha256).map_err(EntryProblem::system("look at the written file"))
 }

@@ -6,23 +6,27 @@
 
 mod apply;
 mod contents;
+mod digests;
 mod error;
 mod name;
 mod stream;
 mod tree;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use build_model::Digest;
 
 use apply::{Applier, READING};
 use contents::Contents;
+use digests::DigestSink;
 use stream::TarStream;
 use tree::LayerTree;
 
 use crate::store::BlobSource;
 use crate::tar_format::{TarError, TarReader, shown};
 
+pub use digests::UnpackedDigests;
 pub use error::{EntryProblem, UnpackError};
 
 /// Bounds on what a layer may make this machine do. The defaults are far above any sane image.
@@ -56,10 +60,12 @@ impl Default for UnpackLimits {
 #[derive(Debug)]
 pub(crate) struct Unpacked {
     pub(crate) uncompressed_size: u64,
+    /// Of its files, where they were asked for.
+    pub(crate) digests: Option<UnpackedDigests>,
 }
 
 /// Unpacks the layer `blob` into the empty directory `dir` and verifies both digests. On an error, the caller
-/// removes `dir`.
+/// removes `dir`. With `take_digests`, files are hashed while they are written.
 pub(crate) fn unpack_tar(
     dir: &Path,
     blob: BlobSource,
@@ -67,14 +73,16 @@ pub(crate) fn unpack_tar(
     diff_id: &Digest,
     lowers: &[PathBuf],
     limits: &UnpackLimits,
+    take_digests: bool,
 ) -> Result<Unpacked, UnpackError> {
     let failed = |action| move |source| UnpackError::Directory { action, layer: layer.clone(), source };
     let tree = LayerTree::new(dir, lowers).map_err(failed("prepare"))?;
-    std::thread::scope(|scope| {
+    let digests = take_digests.then(Arc::<DigestSink>::default);
+    let size = std::thread::scope(|scope| {
         let (stream, inflating) = stream::start(scope, blob, limits.uncompressed_bytes).map_err(failed("start a thread for"))?;
-        let contents = Contents::start(scope).map_err(failed("start a thread for"))?;
+        let contents = Contents::start(scope, digests.clone()).map_err(failed("start a thread for"))?;
         // The stream is dropped in there; the other threads go on to the end of the blob.
-        let applied = apply_all(tree, stream, contents, layer, limits);
+        let applied = apply_all(tree, stream, contents, digests.clone(), layer, limits);
         let sums = inflating.finish();
         let found = sums
             .blob
@@ -87,8 +95,11 @@ pub(crate) fn unpack_tar(
         if sums.tar != *diff_id {
             return Err(UnpackError::DiffId { layer: layer.clone(), expected: diff_id.clone(), found: sums.tar });
         }
-        Ok(Unpacked { uncompressed_size: sums.size })
-    })
+        Ok(sums.size)
+    })?;
+    // The threads have ended: nobody else holds it.
+    let digests = digests.and_then(Arc::into_inner).map(DigestSink::into_digests);
+    Ok(Unpacked { uncompressed_size: size, digests })
 }
 
 /// Applies every entry.
@@ -96,11 +107,12 @@ fn apply_all(
     tree: LayerTree,
     stream: TarStream,
     contents: Contents,
+    digests: Option<Arc<DigestSink>>,
     layer: &Digest,
     limits: &UnpackLimits,
 ) -> Result<(), UnpackError> {
     let mut tar = TarReader::new(stream, limits.extension_bytes).with_sparse_files();
-    let mut applier = Applier::new(tree, contents, limits);
+    let mut applier = Applier::new(tree, contents, limits, digests);
     let (mut entries, mut sparse_bytes) = (0, 0_u64);
     let mut last = String::new();
     let limit = |what, limit, entry: &str| UnpackError::Limit { layer: layer.clone(), what, limit, entry: entry.to_owned() };

@@ -166,3 +166,17 @@ fn a_map_without_end_reaches_the_limit() {
     let (_dir, store) = store();
     assert!(unpack_plain(&store, &tar[..2048], None).is_err());
 }
+
+#[test]
+fn a_sparse_file_has_no_digest_of_the_file_whose_place_and_inode_it_took() {
+    let (_dir, store) = store();
+    // The file system may give the same inode again, and the further name makes its time of change known.
+    let mut plain = crate::testing::tar_of(&["f f xxxx"]);
+    plain.truncate(1024);
+    plain.extend(old_entry("f", &[(0, 4)], 4, 4));
+    plain.extend(crate::testing::tar_of(&["h g f"]));
+    let layer = unpack_plain(&store.clone().hashing_files(), &plain, None).expect("unpacked");
+    let meta = fs::symlink_metadata(layer.dir.join("g")).expect("metadata");
+    assert_eq!(meta.nlink(), 2);
+    assert_eq!(store.unpacked_digests(&layer).expect("digests").get(&meta), None);
+}

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use build_model::{Blame, Diagnose};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::tar_format::{TarEntry, TarKind};
@@ -94,6 +95,57 @@ fn names_and_owners_that_only_headers_can_hold_are_refused() {
         let error = unpack_plain(&store, &tar(&[(entry.clone(), b"")]), None).expect_err(problem);
         assert!(message(&error).contains(problem), "{entry:?}: {}", message(&error));
     }
+}
+
+#[test]
+fn files_are_hashed_while_they_are_written_whatever_the_layer_does_to_them() {
+    let (_dir, store) = store();
+    let large = "x".repeat(700 << 10);
+    let large = format!("f large {large}");
+    let plain = tar_of(&[
+        "f once a",
+        "f twice first",
+        "f twice second",
+        "f gone/x old",
+        "f gone new",
+        "d usr/lib",
+        "l lib usr/lib",
+        "f lib/through y",
+        "h linked once",
+        "h again linked",
+        "f over z",
+        "h over once",
+        "f empty ",
+        &large,
+    ]);
+    let layer = unpack_plain(&store.clone().hashing_files(), &plain, None).expect("unpacked");
+    let digests = store.unpacked_digests(&layer).expect("digests");
+    let of = |path: &str| digests.get(&fs::symlink_metadata(layer.dir.join(path)).expect("metadata"));
+    for path in ["once", "twice", "gone", "usr/lib/through", "linked", "again", "over", "empty", "large"] {
+        let content = fs::read(layer.dir.join(path)).expect("readable");
+        assert_eq!(of(path), Some(Sha256::digest(&content).into()), "{path}");
+    }
+    assert_eq!(of("lib"), None, "no file");
+
+    // What is touched afterwards is another file, even with its old size and time.
+    let touched = layer.dir.join("once");
+    let time = fs::metadata(&touched).and_then(|meta| meta.modified()).expect("a time");
+    fs::write(&touched, "b").expect("written");
+    fs::File::options().write(true).open(&touched).and_then(|file| file.set_modified(time)).expect("set");
+    assert_eq!((of("once"), of("over")), (None, None));
+}
+
+#[test]
+fn nobody_who_does_not_ask_pays_for_digests_and_damaged_ones_are_none() {
+    let (_dir, store) = store();
+    let plain = tar_of(&["f a x"]);
+    let layer = unpack_plain(&store, &plain, None).expect("unpacked");
+    assert!(store.unpacked_digests(&layer).is_none());
+    let plain = tar_of(&["f a y"]);
+    let layer = unpack_plain(&store.clone().hashing_files(), &plain, None).expect("unpacked");
+    assert!(store.unpacked_digests(&layer).is_some());
+    fs::write(layer.dir.with_file_name("digests"), "7 1 2 3 zz\n").expect("damaged");
+    assert!(store.unpacked_digests(&layer).is_none());
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::owners::{Owned, Owners};
 use super::rights::{self, Numbers};
 use super::tree::{Cleared, Entry, Tree, join, split};
 use super::trust::Trust;
-use super::{Class, Code, FileAccount, FilesError, PackageFinding, PackedDigests, Record, shown};
+use super::{Class, Code, FileAccount, FilesError, LayerDigests, PackageFinding, Record, shown};
 use crate::rpmdb::known_directories;
 
 /// What an instruction could put into its layer.
@@ -50,8 +50,8 @@ pub struct Accounting<'a> {
     pub layers: Vec<PathBuf>,
     /// This build's layers, top first: the first ones of `layers`.
     pub new_layers: &'a [NewLayer],
-    /// What was hashed when the new layers were packed, in the same order; may be empty.
-    pub digests: &'a [PackedDigests],
+    /// What was hashed when the layers were packed or unpacked, top first; may be of the topmost ones alone, or empty.
+    pub digests: &'a [LayerDigests],
     /// The packages of the image's rpmdb.
     pub packages: &'a [PackageFiles],
     /// The packages of the base image's rpmdb.

@@ -18,7 +18,7 @@ use super::owners::{Owned, Owners, SHA256};
 use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
 use super::trust::{self, Trust};
-use super::{Class, LayerSource, NewLayer, PackedDigests, Privilege, Record, links, patterns};
+use super::{Class, LayerDigests, LayerSource, NewLayer, Privilege, Record, links, patterns};
 use crate::rpmdb::is_database;
 
 /// What a path is compared with.
@@ -30,8 +30,8 @@ pub(super) struct Known<'a> {
     pub commit: Commit,
     /// The new layers, top first.
     pub layers: Vec<&'a NewLayer>,
-    /// What was hashed when they were packed.
-    pub digests: &'a [PackedDigests],
+    /// What was hashed when the topmost layers were packed or unpacked.
+    pub digests: &'a [LayerDigests],
     /// Files that the image's configuration runs, and what in it does.
     pub named: Named,
     /// Directories that something is obeyed in by another name.
@@ -67,7 +67,12 @@ impl Known<'_> {
 
     fn judge_owned<'o>(&'o self, entry: &Entry, owned: &'o [Owned<'o>]) -> io::Result<Judged> {
         let kind = Kind::of(entry.meta.mode());
-        let mut content = Content { entry, head: Vec::new(), sha256: self.packed(entry), attributes: None };
+        let mut content = Content {
+            entry,
+            head: Vec::new(),
+            sha256: self.digests.get(entry.layer).and_then(|layer| layer.of(entry)),
+            attributes: None,
+        };
         let best = self.best_owner(owned, kind, &mut content)?;
         let unchanged = best.as_ref().is_some_and(|(_, differs)| differs.is_empty());
         let mut found = match kind {
@@ -146,11 +151,6 @@ impl Known<'_> {
             return Ok(None);
         }
         self.trust.objection_to(&content.entry.host, size).map(Some)
-    }
-
-    /// The digest the packer took, for files of new layers.
-    fn packed(&self, entry: &Entry) -> Option<[u8; 32]> {
-        self.digests.get(entry.layer)?.get(&entry.path, entry.meta.len())
     }
 
     /// The owner that a path differs least from, and how it differs. Ghosts have nothing to compare with.

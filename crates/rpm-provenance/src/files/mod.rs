@@ -3,7 +3,7 @@
 //! Second part of the proof. The rpmdb says which packages are in the image; this says whether its files are theirs.
 //! What no package, commit or known program accounts for is listed by name, programs first. Site policy ([`FilePolicy`])
 //! then decides. One pass over the new layers; content is hashed only where something of the same size is known,
-//! and not again where it was hashed on its way into the layer ([`PackedDigests`]).
+//! and not again where it was hashed on its way into or out of the layer ([`LayerDigests`]).
 
 mod account;
 mod aliases;
@@ -38,7 +38,7 @@ pub use account::{Accounting, LayerSource, NewLayer, account};
 pub use code::Code;
 pub use file_list::{PackageFile, PackageFiles};
 pub use named::ConfigText;
-pub use packed::PackedDigests;
+pub use packed::{LayerDigests, PackedDigests};
 pub use policy::{AllowedPath, Decision, FilePolicy};
 pub use record::{Class, Count, FileAccount, PackageFinding, Privilege, Record};
 pub use released::released_elsewhere;

@@ -1,6 +1,33 @@
-//! Digests of a layer's files, taken while the layer was packed: with them nothing is read a second time.
+//! Digests of a layer's files, taken while the layer was packed or unpacked: with them nothing is read a second time.
 
 use std::collections::HashMap;
+
+use image_layers::UnpackedDigests;
+
+use super::tree::Entry;
+
+/// What is known of the content of one layer's files before they are looked at.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum LayerDigests {
+    /// Nothing: they are read.
+    #[default]
+    Unknown,
+    /// The layer was packed on this machine, by this build or an earlier one.
+    Packed(PackedDigests),
+    /// The layer is another machine's and was unpacked here.
+    Unpacked(UnpackedDigests),
+}
+
+impl LayerDigests {
+    /// The SHA-256 of a file of the layer.
+    pub(super) fn of(&self, entry: &Entry) -> Option<[u8; 32]> {
+        match self {
+            LayerDigests::Unknown => None,
+            LayerDigests::Packed(packed) => packed.get(&entry.path, entry.meta.len()),
+            LayerDigests::Unpacked(unpacked) => unpacked.get(&entry.meta),
+        }
+    }
+}
 
 /// SHA-256 of the regular files of one layer by their path in the image.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

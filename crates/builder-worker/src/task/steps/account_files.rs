@@ -5,7 +5,7 @@ use dockerfile::{CopySource, InstructionKind};
 use image_build::BuiltImage;
 use image_layers::{ContainerConfig, LocalImage, MergedView, Store, UnpackLimits};
 use rpm_provenance::files::{
-    self, Accounting, ConfigText, FileAccount, LayerSource, NewLayer, PackageFiles, PackedDigests, released_elsewhere,
+    self, Accounting, ConfigText, FileAccount, LayerDigests, LayerSource, NewLayer, PackageFiles, released_elsewhere,
 };
 use rpm_provenance::{PackageDependencies, RpmDb, Verdict, rpmdb};
 
@@ -64,13 +64,13 @@ pub fn account_files(
 }
 
 /// What was hashed when the new layers were packed, top first. A layer without such a list is read again.
-fn packed_digests(store: &Store, built: &BuiltImage) -> Result<Vec<PackedDigests>, BoxedDiagnose> {
+fn packed_digests(store: &Store, built: &BuiltImage) -> Result<Vec<LayerDigests>, BoxedDiagnose> {
     let mut all = Vec::with_capacity(built.new_layers);
     if built.image.config.rootfs.diff_ids.len() != built.layer_dirs.len() {
         return Ok(all); // which list is whose could not be told
     }
     for diff_id in built.image.config.rootfs.diff_ids.iter().rev().take(built.new_layers) {
-        all.push(layer_digests::of_layer(store, diff_id)?);
+        all.push(layer_digests::of_packed(store, diff_id)?);
     }
     Ok(all)
 }
