@@ -1,14 +1,10 @@
 """What belongs to a dist-git repository besides its commit: lookaside files, submodules; and who may build from it."""
 
-import functools
-import hashlib
-import http.server
 import io
 import json
 import re
 import subprocess
 import tarfile
-import threading
 import urllib.request
 
 import pytest
@@ -18,10 +14,10 @@ from demo.koji_setup import CONTAINER_TAG, DEST_TAG
 from demo.refusals import nothing_left
 from demo.scene import ADMIN, PACKAGER, TAG, TARGET
 
+from beside_the_commit import LOOKASIDE, add_submodule, lookaside_cache
 from worker_settings import changed
 
 BASE = "registry.example.com/f40/base:40"
-LOOKASIDE = '[lookaside]\nurl = "{url}/{{namespace}}/{{name}}/{{file}}/{{hashtype}}/{{hash}}/{{file}}"\n{more}'
 DATA = b"a large file\n" * 1000
 
 
@@ -57,25 +53,9 @@ def file_in(scene, spec, path):
 
 @pytest.fixture
 def lookaside(tmp_path_factory):
-    """A lookaside cache: its address, and a function that puts a file where rpkg would."""
-    root = tmp_path_factory.mktemp("lookaside")
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=root)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-
-    def put(package, name, kind, content, claimed=None):
-        digest = hashlib.new(kind, content if claimed is None else claimed).hexdigest()
-        directory = root / "container" / package / name / kind / digest
-        directory.mkdir(parents=True)
-        (directory / name).write_bytes(content)
-        return f"{kind.upper()} ({name}) = {digest}\n" if kind != "md5" else f"{digest}  {name}\n"
-
-    put.url = f"http://127.0.0.1:{server.server_address[1]}"
-    yield put
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """A lookaside cache, empty."""
+    with lookaside_cache(tmp_path_factory.mktemp("lookaside")) as put:
+        yield put
 
 
 def test_lookaside_files_of_both_forms_come_into_the_image_and_count_as_the_commits(scene, lookaside, tmp_path):
@@ -140,24 +120,6 @@ def test_sources_without_a_cache_are_for_the_site_to_solve(scene, tmp_path):
     dist_git.create(scene, "nocache", tmp_path)
     done = submit(scene, "nocache")
     assert not done.succeeded and "set lookaside.url" in done.fault and "people who run the builders" in done.fault
-
-
-def add_submodule(scene, name, url, path="vendor/lib"):
-    """A submodule at the commit of `libmodule` in the repository `name`; by hand, as git refuses some addresses."""
-    bare = dist_git.directory(scene, name)
-    work = bare.with_suffix(".work")
-
-    def git(*arguments):
-        identity = ["-c", "user.name=P", "-c", "user.email=p@example.com"]
-        subprocess.run(["git", *identity, *arguments], cwd=work, check=True, capture_output=True)
-
-    subprocess.run(["git", "clone", "-q", "-b", dist_git.BRANCH, str(bare), str(work)], check=True, capture_output=True)
-    (work / ".gitmodules").write_text(f'[submodule "lib"]\n\tpath = {path}\n\turl = {url}\n')
-    commit = dist_git.commit(scene, "libmodule")
-    git("add", ".gitmodules")
-    git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}")
-    git("commit", "-q", "-m", "a submodule")
-    git("push", "-q", "origin", dist_git.BRANCH)
 
 
 def test_submodules_are_part_of_the_context_where_asked_for_and_allowed(scene, tmp_path):

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use build_model::{Arch, BoxedDiagnose};
+use dist_git::LookasideUrl;
 use image_layers::Store;
 use registry::{Registry, RegistryConfig};
 use rpm_provenance::Provenance;
@@ -13,8 +14,8 @@ use rpm_provenance::report::{Outcome, text};
 
 use super::hub_args::HubArgs;
 use super::image_source::ImageLocation;
-use crate::config::{PolicySettings, Settings};
-use crate::verify::{Verification, verify};
+use crate::config::{LookasideSettings, Settings, VerifySettings};
+use crate::verify::{SourcePlaces, Verification, verify};
 
 /// Arguments of `containerbuild verify`.
 #[derive(clap::Args)]
@@ -23,9 +24,14 @@ pub struct Args {
     image: ImageLocation,
     #[command(flatten)]
     hub: HubArgs,
-    /// The site's rules: a worker's configuration, or a file with [policy] alone [default: the built-in ones].
+    /// The site's rules: a worker's configuration, which also says where sources are, or a file with [policy] alone
+    /// [default: the built-in ones].
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// Where the lookaside cache has its files, as `lookaside.url` of a worker's configuration. Without it, files that came
+    /// from there are not told.
+    #[arg(long, value_name = "URL", value_parser = LookasideUrl::parse)]
+    lookaside: Option<LookasideUrl>,
     /// Prove the RPMs alone, and leave the files.
     #[arg(long)]
     rpms_only: bool,
@@ -68,11 +74,16 @@ pub fn main(args: &Args) -> ExitCode {
 
 async fn run(args: &Args) -> Result<Provenance, BoxedDiagnose> {
     let arch = Arch::canonical(&args.arch)?;
-    let policy = match &args.config {
-        Some(file) => Settings::load_policy(file)?,
-        None => PolicySettings::default(),
+    let VerifySettings { policy, scm, lookaside } = match &args.config {
+        Some(file) => Settings::load_for_verify(file)?,
+        None => VerifySettings::default(),
     };
-    let store = Store::open(&args.store)?;
+    let lookaside = match &args.lookaside {
+        Some(url) => LookasideSettings { url: Some(url.clone()), ..lookaside },
+        None => lookaside,
+    };
+    let sources = SourcePlaces { scm, lookaside };
+    let store = Store::open(&args.store)?.hashing_files();
     let registry = Registry::new(RegistryConfig { insecure: args.insecure_registry.clone(), ..RegistryConfig::default() })?;
     let image = args.image.load(&store, &registry, &arch).await?;
     let (session, files) = (args.hub.session().await?, args.hub.files()?);
@@ -84,6 +95,7 @@ async fn run(args: &Args) -> Result<Provenance, BoxedDiagnose> {
         registry: &registry,
         session: &session,
         files: &files,
+        sources: &sources,
         policy: policy.rules(),
         with_files: !args.rpms_only,
     })

@@ -166,6 +166,17 @@ impl Default for ContentGeneratorSettings {
     }
 }
 
+/// The parts of a site's configuration that `containerbuild verify` goes by.
+#[derive(Debug, Clone, Default)]
+pub struct VerifySettings {
+    /// The rules.
+    pub policy: PolicySettings,
+    /// Which dist-git repositories may be built; nothing is allowed where the file does not say.
+    pub scm: ScmSettings,
+    /// Where large files of dist-git repositories are.
+    pub lookaside: LookasideSettings,
+}
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -225,14 +236,22 @@ impl Settings {
     /// # Errors
     /// As [`Settings::load`]; that the files it names are on this machine is not asked for.
     pub fn load_policy(path: &Path) -> Result<PolicySettings, ConfigError> {
+        Self::load_for_verify(path).map(|settings| settings.policy)
+    }
+
+    /// What a configuration file tells whoever verifies an image: as [`Settings::load_policy`], and where sources are.
+    ///
+    /// # Errors
+    /// As [`Settings::load_policy`].
+    pub fn load_for_verify(path: &Path) -> Result<VerifySettings, ConfigError> {
         let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         let is_whole = text.parse::<toml::Table>().is_ok_and(|table| table.contains_key("hub") || table.contains_key("worker"));
         if !is_whole {
-            return PolicySettings::load(path);
+            return Ok(VerifySettings { policy: PolicySettings::load(path)?, ..VerifySettings::default() });
         }
         let mut settings = Self::parse(path, &text)?;
         settings.read_policy_file(path, &text)?;
-        Ok(settings.policy)
+        Ok(VerifySettings { policy: settings.policy, scm: settings.scm, lookaside: settings.lookaside })
     }
 
     fn read_policy_file(&mut self, path: &Path, text: &str) -> Result<(), ConfigError> {

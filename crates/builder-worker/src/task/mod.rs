@@ -20,7 +20,7 @@ pub use log::send_all;
 pub use outcome::{Failure, Outcome, chain};
 pub use pinned_build::CREATE_CONTAINER;
 pub use run::run;
-pub use steps::{config_texts, layer_source, now, today};
+pub use steps::{config_texts, fetch_lookaside_files, layer_source, now, today};
 pub use ticket::TaskTicket;
 
 /// Method of the task that builds an image of source packages.

@@ -1,17 +1,16 @@
 //! The file accounting of a verification: the commit from dist-git, RPMs of other stages from Koji, parents from the
 //! registry. Each of them that cannot be had is named, with the classes that cannot be told without it.
 
-use std::path::PathBuf;
-
-use build_model::{Arch, BoxedDiagnose, BuildId, ContainerYaml, Nvra, ScmUrl};
+use build_model::{Arch, BoxedDiagnose, BuildId, Nvra};
 use dockerfile::PlanOptions;
-use image_layers::{LocalImage, MergedView, UnpackLimits};
-use rpm_provenance::files::{self, Accounting, FileAccount, NewLayer, PackageFiles};
+use image_layers::{LocalImage, MergedView, UnpackLimits, UnpackedLayer};
+use rpm_provenance::files::{self, Accounting, FileAccount, LayerDigests, NewLayer, PackageFiles};
 use rpm_provenance::{KojiRpms, Provenance, RpmDb, Rule, package_file, rpmdb};
 
-use super::Verification;
 use super::koji_image::{KojiImage, pull_spec};
+use super::{Verification, sources};
 use crate::build_context::{BuildContext, platform, read_build_context};
+use crate::layer_digests;
 use crate::task::{chain, config_texts, layer_source};
 
 /// How lines begin that leave files unexplained which may be explained after all.
@@ -20,7 +19,7 @@ pub(super) const FILES_UNKNOWN: &str = "whose some files are";
 /// What the image itself tells.
 pub(super) struct Parts<'a> {
     /// All layers, the lowest first.
-    pub layers: &'a [PathBuf],
+    pub layers: &'a [UnpackedLayer],
     /// What made the others, the lowest first.
     pub instructions: &'a [String],
     /// The image's rpmdb.
@@ -56,16 +55,17 @@ pub(super) async fn account(
 ) -> Result<(FileAccount, Vec<String>), BoxedDiagnose> {
     let mut unknown = Vec::new();
     let work = what.store.temp_dir()?;
-    let commit = match checkout(koji, &work.path().join("source")).await {
-        Ok(root) => Some(root),
+    let commit = match sources::fetch(what.sources, koji, work.path()).await {
+        Ok(fetched) => {
+            let missing = fetched.missing.iter();
+            unknown.extend(missing.map(|why| format!("{FILES_UNKNOWN} (classes commit and unexplained): {why}")));
+            Some(fetched.root)
+        }
         Err(why) => {
             unknown.push(format!("{FILES_UNKNOWN} (classes commit, stage and unexplained): {why}"));
             None
         }
     };
-    if let Some(why) = commit.as_deref().and_then(beyond_the_commit) {
-        unknown.push(format!("{FILES_UNKNOWN} (classes commit and unexplained): {why}"));
-    }
     let read = match &commit {
         Some(root) => match plan(root, what.arch) {
             Ok(read) => Some(read),
@@ -96,10 +96,12 @@ pub(super) async fn account(
         .map(|text| NewLayer { instruction: text.clone(), source: layer_source(text, read.as_ref()) })
         .collect();
     let account = tokio::task::block_in_place(|| {
+        let digests: Vec<LayerDigests> =
+            parts.layers.iter().rev().map(|layer| layer_digests::of_unpacked(what.store, layer)).collect();
         files::account(&Accounting {
-            layers: parts.layers.iter().rev().cloned().collect(),
+            layers: parts.layers.iter().rev().map(|layer| layer.dir.clone()).collect(),
             new_layers: &new_layers,
-            digests: &[],
+            digests: &digests,
             packages: parts.files,
             parent: parts.parent.map(|(_, files)| files.as_slice()).unwrap_or_default(),
             elsewhere: &elsewhere,
@@ -109,25 +111,6 @@ pub(super) async fn account(
         })
     })?;
     Ok((account, unknown))
-}
-
-/// The commit that the build records, checked out again. Nothing in it is executed.
-async fn checkout(koji: &KojiImage, dest: &std::path::Path) -> Result<PathBuf, String> {
-    let source = koji.build.source.as_deref().ok_or_else(|| format!("{} records no dist-git source", koji.build.nvr))?;
-    let url: ScmUrl = source.parse().map_err(|e| format!("the recorded source {source} cannot be read: {e}"))?;
-    let tree = dist_git::checkout(&url, None, dest, &|line| tracing::debug!("{line}")).await;
-    tree.map(|tree| tree.root).map_err(|error| format!("the commit cannot be had: {}", chain(&error)))
-}
-
-/// What the build context had besides the commit's own files: only the builders know where the site keeps it.
-fn beyond_the_commit(root: &std::path::Path) -> Option<String> {
-    let text = |name: &str| std::fs::read_to_string(root.join(name)).ok();
-    let lookaside = text(dist_git::SOURCES).and_then(|sources| dist_git::parse_sources(&sources).ok());
-    if let Some(files) = lookaside.filter(|files| !files.is_empty()) {
-        return Some(format!("{} names {} files of the site's lookaside cache", dist_git::SOURCES, files.len()));
-    }
-    let yaml = text("container.yaml").and_then(|yaml| ContainerYaml::parse(&yaml, "container.yaml").ok());
-    yaml.is_some_and(|yaml| yaml.submodules).then(|| "its git submodules are part of the build context".to_owned())
 }
 
 fn plan(root: &std::path::Path, arch: &Arch) -> Result<BuildContext, BoxedDiagnose> {
@@ -185,22 +168,4 @@ async fn parent_packages(what: &Verification<'_>, build: Option<BuildId>) -> Res
     let view = MergedView::new(layers.into_iter().rev().map(|layer| layer.dir).collect());
     // A rpmdb that cannot be read explains nothing, as in the build.
     Ok(rpmdb::read_view_with_files(&view).map(|(_, files)| files).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_only_the_site_keeps_is_named() {
-        let dir = tempfile::tempdir().expect("a directory");
-        assert_eq!(beyond_the_commit(dir.path()), None);
-        std::fs::write(dir.path().join("container.yaml"), "submodules: false\n").expect("written");
-        std::fs::write(dir.path().join("sources"), "\n").expect("written");
-        assert_eq!(beyond_the_commit(dir.path()), None);
-        std::fs::write(dir.path().join("container.yaml"), "submodules: true\n").expect("written");
-        assert!(beyond_the_commit(dir.path()).is_some_and(|why| why.contains("submodules")));
-        std::fs::write(dir.path().join("sources"), format!("{}  a.gz\n", "0".repeat(32))).expect("written");
-        assert!(beyond_the_commit(dir.path()).is_some_and(|why| why.contains("1 files of the site's lookaside cache")));
-    }
 }

@@ -7,6 +7,7 @@
 mod account;
 mod compare;
 mod koji_image;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,6 +27,7 @@ use crate::task::{chain, today};
 use koji_image::KojiImage;
 
 pub use koji_image::nvr_of;
+pub use sources::SourcePlaces;
 
 /// What an image is verified with.
 pub struct Verification<'a> {
@@ -43,6 +45,8 @@ pub struct Verification<'a> {
     pub session: &'a Session,
     /// The hub's files.
     pub files: &'a KojiFiles,
+    /// Where the sources of builds are.
+    pub sources: &'a SourcePlaces,
     /// The rules.
     pub policy: Policy<'a>,
     /// Whether the files are to be accounted for.
@@ -55,8 +59,8 @@ pub struct Verification<'a> {
 /// When the hub does not answer or a layer cannot be read. What is wrong with the image, and what cannot be told of it, is
 /// in the document.
 pub async fn verify(what: &Verification<'_>) -> Result<Provenance, BoxedDiagnose> {
-    let layers: Vec<PathBuf> =
-        what.store.unpack_image(what.image, &UnpackLimits::default())?.into_iter().map(|layer| layer.dir).collect();
+    let unpacked = tokio::task::block_in_place(|| what.store.unpack_image(what.image, &UnpackLimits::default()))?;
+    let layers: Vec<PathBuf> = unpacked.iter().map(|layer| layer.dir.clone()).collect();
     let found = KojiImage::find(what).await?;
     let (build, mut not_told) = (found.as_ref().ok(), Vec::new());
     if let (Err(why), true) = (&found, what.with_files) {
@@ -103,7 +107,7 @@ pub async fn verify(what: &Verification<'_>) -> Result<Provenance, BoxedDiagnose
         match (build, &base_layers) {
             (Some(koji), Ok(_)) => {
                 let parts = account::Parts {
-                    layers: &layers,
+                    layers: &unpacked,
                     instructions: &instructions,
                     db: &db,
                     files: &files,

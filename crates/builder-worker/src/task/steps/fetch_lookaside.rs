@@ -154,16 +154,39 @@ pub fn read_sources(root: &Path, site: &LookasideSettings) -> Result<Vec<Lookasi
 /// # Errors
 /// [`LookasideError`], the first file's.
 pub async fn fetch_lookaside(context: &TaskContext<'_>, fetched: &Fetched) -> Result<(), BoxedDiagnose> {
-    let site = &context.settings.lookaside;
-    let files = read_sources(&fetched.tree.root, site)?;
-    let Some(url) = site.url.as_ref().filter(|_| !files.is_empty()) else { return Ok(()) };
-    let ca = read_authority(site.ca.as_deref())?;
-    let cache = Cache { downloads: Downloads::new(ca.as_deref())?, url, site, source: &fetched.source };
-    let scratch = context.work_dir.join("lookaside");
-    std::fs::create_dir_all(&scratch).map_err(|source| WorkFileError { path: scratch.clone(), source })?;
-    let bytes = cache.fetch_all(&files, &fetched.tree.root, &scratch).await?;
-    context.log.step(&format!("{} files of the lookaside cache, {} kB", files.len(), bytes >> 10));
+    let (site, scratch) = (&context.settings.lookaside, context.work_dir.join("lookaside"));
+    if let Some(got) = fetch_lookaside_files(site, &fetched.source, &fetched.tree.root, &scratch).await? {
+        context.log.step(&format!("{} files of the lookaside cache, {} kB", got.files, got.bytes >> 10));
+    }
     Ok(())
+}
+
+/// What came from the cache.
+pub struct FromLookaside {
+    /// How many files `sources` names.
+    pub files: usize,
+    /// Bytes that were fetched.
+    pub bytes: u64,
+}
+
+/// Fetches what the `sources` of a checkout names into its directory `root`, by way of `scratch`; `None` when that is
+/// nothing. Used by a build, and by `verify` for the commit of a build.
+///
+/// # Errors
+/// As [`fetch_lookaside`].
+pub async fn fetch_lookaside_files(
+    site: &LookasideSettings,
+    source: &ScmUrl,
+    root: &Path,
+    scratch: &Path,
+) -> Result<Option<FromLookaside>, BoxedDiagnose> {
+    let files = read_sources(root, site)?;
+    let Some(url) = site.url.as_ref().filter(|_| !files.is_empty()) else { return Ok(None) };
+    let ca = read_authority(site.ca.as_deref())?;
+    let cache = Cache { downloads: Downloads::new(ca.as_deref())?, url, site, source };
+    std::fs::create_dir_all(scratch).map_err(|source| WorkFileError { path: scratch.to_owned(), source })?;
+    let bytes = cache.fetch_all(&files, root, scratch).await?;
+    Ok(Some(FromLookaside { files: files.len(), bytes }))
 }
 
 struct Cache<'a> {

@@ -51,7 +51,7 @@ pub use check_namespace::check_namespace;
 pub use check_repository::{RepositoryClaim, check_repository};
 pub use clock::{now, rfc3339, today};
 pub use compare_arches::compare_arches;
-pub use fetch_lookaside::{fetch_lookaside, read_sources};
+pub use fetch_lookaside::{fetch_lookaside, fetch_lookaside_files, read_sources};
 pub use fetch_source::{Fetched, SourceRequest, fetch_source, fetch_submodules};
 pub use fetch_source_rpms::fetch_source_rpms;
 pub use finish_imported::finish_imported;
