@@ -127,7 +127,7 @@ def test_files_of_a_cache_that_is_not_named_or_away_are_not_told_and_the_rest_is
     ):
         code, report, error = elsewhere(lookaside=lookaside)
         assert code == 2, error
-        assert report["outcome"] == "not_told"
+        assert report["outcome"] == "not-told"
         (line,) = report["not_told"]
         assert "(classes commit and unexplained)" in line
         for word in words:

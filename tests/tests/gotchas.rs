@@ -1,5 +1,5 @@
-//! The lists of traps (tests/GOTCHAS.md) and of what the earlier service's users rely on (tests/COMPAT.md): every row names
-//! tests, and every test it names is there.
+//! The lists of traps (tests/GOTCHAS.md), of what the earlier service's users rely on (tests/COMPAT.md) and of what gate and
+//! proof promise (tests/PROVENANCE.md): every row names tests, and every test it names is there.
 
 use std::path::Path;
 
@@ -11,6 +11,11 @@ fn every_trap_has_tests_and_they_exist() {
 #[test]
 fn every_row_of_the_compatibility_list_has_tests_and_they_exist() {
     check("tests/COMPAT.md", 37, 4);
+}
+
+#[test]
+fn every_promise_of_gate_and_proof_has_tests_and_they_exist() {
+    check("tests/PROVENANCE.md", 57, 3);
 }
 
 /// The rows of a list are numbered from 1 to `count` and have `columns`; the last one holds `FILE` `TEST`, with semicolons.

@@ -140,3 +140,62 @@ fn sides(document: &Provenance) -> BTreeMap<(String, String), Side> {
     }
     sides
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn build(nvr: &str, packages: &[(&str, &str, u64)], labels: &[(&str, &str)]) -> Provenance {
+        let package = |(nvra, digest, size): &(&str, &str, u64)| json!({ "nvra": nvra, "sha256header": digest, "size": size, "verdict": "proven", "origin": "gate" });
+        let packages: Vec<_> = packages.iter().map(package).collect();
+        let labels: BTreeMap<_, _> = labels.iter().copied().collect();
+        let document = json!({ "image": nvr, "size": 1000, "packages": packages, "labels": labels });
+        serde_json::from_value(document).expect("a document")
+    }
+
+    #[test]
+    fn packages_are_told_with_their_growth_and_labels_with_their_values() {
+        let before = build(
+            "web-1-1",
+            &[
+                ("same-1-1.noarch", "a", 5),
+                ("grown-1-1.noarch", "b", 10),
+                ("gone-1-1.noarch", "c", 7),
+                ("redone-1-1.noarch", "d", 3),
+            ],
+            &[("kept", "x"), ("changed", "0"), ("dropped", "y")],
+        );
+        let after = build(
+            "web-1-2",
+            &[
+                ("same-1-1.noarch", "a", 5),
+                ("grown-2-1.noarch", "e", 30),
+                ("come-1-1.noarch", "f", 1),
+                ("redone-1-1.noarch", "g", 2),
+            ],
+            &[("kept", "x"), ("changed", "1"), ("added", "z")],
+        );
+        let found = Difference::between(&before, &after);
+        let told: Vec<_> = found
+            .packages
+            .iter()
+            .map(|p| (p.name.as_str(), p.before.as_deref(), p.after.as_deref(), p.growth(), p.content))
+            .collect();
+        assert_eq!(
+            told,
+            [
+                ("come", None, Some("1-1"), 1, false),
+                ("gone", Some("1-1"), None, -7, false),
+                ("grown", Some("1-1"), Some("2-1"), 20, false),
+                ("redone", Some("1-1"), Some("1-1"), -1, true),
+            ]
+        );
+        assert_eq!(found.installed, PackageTotals { before: 25, after: 38 });
+        let labels: Vec<_> = found.labels.iter().map(|l| (l.label.as_str(), l.before.as_deref(), l.after.as_deref())).collect();
+        assert_eq!(labels, [("added", None, Some("z")), ("changed", Some("0"), Some("1")), ("dropped", Some("y"), None)]);
+        assert_eq!((found.nvr.as_str(), found.size), ("web-1-1", Some(1000)));
+        assert!(Difference::between(&after, &after).is_empty());
+    }
+}
