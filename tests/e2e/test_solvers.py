@@ -3,12 +3,13 @@ names and on both its databases, dnf 4.5 with rpm 4.16 on Berkeley DB. What they
 their own `rpm -qa`. The roots are those of solver_roots.py; where their suite cannot be had, the tests say so and are
 skipped.
 
-No suite has microdnf. It was tried by hand in November 2026: microdnf 3.10.2, built from its source on bookworm's
-libdnf 0.69 and rpm 4.18 with sqlite, against this mirror. repolist, repoquery, module enable, install, reinstall,
-update, download, clean and remove work through the gate; the rpmdb reads as its own `rpm -qa` has it, nothing of the
-repositories stays, a second build asks the mirror for repomd.xml alone, an unsigned package is not installed, and
-another repository is refused by its host. yum 3 was not to be had: no suite of the mirror has it, nor the bindings of
-rpm and urlgrabber for Python 2 that its source needs.
+No suite has microdnf or yum 3. They were tried by hand in November 2026 against this mirror: microdnf 3.10.2, built
+from its source on bookworm's libdnf 0.69 with rpm 4.18 and sqlite; yum 3.4.3 with Python 2.7, urlgrabber 3.10, the
+bindings of rpm 4.15 and its metadata parser, built from source in bullseye with rpm 4.16 and Berkeley DB. Lists,
+install, reinstall, remove, and an update with nothing newer work through the gate, as do microdnf's modules and
+download and yum's groups and history; the rpmdb reads as its own `rpm -qa` has it, nothing of the repositories'
+definitions stays, a second build asks the mirror for repomd.xml alone, an unsigned package is not installed, and
+another repository is refused by its host.
 """
 
 import subprocess
