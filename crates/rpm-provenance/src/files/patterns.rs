@@ -61,6 +61,8 @@ const LOCALES: &[&[u8]] = &[b"\x09\x01\x02\xde", b"\xde\x02\x01\x09"];
 const GVARIANT: &[&[u8]] = &[b"GVariant", b"raVGtnai"];
 const FONTS: &[&[u8]] = &[b"\x04\xfc\x02\xfc"];
 const SQLITE: &[u8] = b"SQLite format 3\0";
+/// A journal that SQLite is finished with keeps its length.
+const JOURNAL: &[&[u8]] = &[&[0; 28]];
 /// What dnf keeps besides texts: libsolv's lists, SQLite, and metadata as it came, in gzip, xz, zstd, zchunk and bzip2.
 const KEPT: &[&[u8]] = &[b"SOLV", SQLITE, b"\x1f\x8b", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd", b"\0ZCK1", b"BZh"];
 
@@ -80,6 +82,7 @@ pub(super) const PATTERNS: &[Pattern] = &[
     history("/usr/lib/sysimage/libdnf5/**", "dnf: what was installed and why"),
     history("/var/lib/dnf/**", "dnf: history and module state"),
     history("/var/lib/yum/**", "yum: history"),
+    marked("/var/lib/yum/history/*.sqlite-journal", JOURNAL, "yum: history"),
     text("/etc/dnf/modules.d/*.module", "dnf: enabled module streams"),
     kept("/var/cache/dnf/*.solv*", METADATA),
     text("/var/cache/dnf/*", METADATA),
@@ -232,6 +235,8 @@ mod tests {
         assert_eq!(of("/var/cache/dnf/koji-0123/repodata/x-primary.xml.gz", b"\x1f\x8b\x08"), Some(METADATA));
         assert_eq!(of("/var/cache/dnf/koji-filenames.solvx", b"SOLV\0"), Some(METADATA));
         assert_eq!(of("/var/cache/dnf/x.tar.gz", b"\x1f\x8b\x08"), None);
+        assert_eq!(of("/var/lib/yum/history/history-2026-11-26.sqlite-journal", &[0; 64]), Some("yum: history"));
+        assert_eq!(of("/var/lib/yum/history/x.tar.gz", b"\x1f\x8b\x08"), None);
         assert_eq!(of("/var/log/app/x.log", b"started\n\tnow"), Some("a program's log"));
         assert_eq!(of("/var/log/app/x.log", b"\x1f\x8b\x08\0"), None);
         assert_eq!(of("/root/.cache/x", b"text"), None);
