@@ -36,12 +36,16 @@ class Ours:
 
     def build(self, case, directory, out, *flags, network="none"):
         """Builds a case."""
-        command = [self.program, "build", directory, "--store", self.state / "store", "--no-cache", f"--network={network}"]
-        command += ["--progress=plain", f"--output=oci:{out}", *flags]
-        command += [f"--base={name}=oci:{layout}" for name, layout in self.bases.items()]
+        command = [*self.command(directory, out, network), *flags]
         command += [f"--build-arg={key}={value}" for key, value in case.build_args.items()]
         command += [f"--target={case.target}"] if case.target else []
         return run(command, dict(os.environ), out)
+
+    def command(self, directory, out, network):
+        """The command line of a build."""
+        command = [self.program, "build", directory, "--store", self.state / "store", "--no-cache", f"--network={network}"]
+        command += ["--progress=plain", f"--output=oci:{out}"]
+        return command + [f"--base={name}=oci:{layout}" for name, layout in self.bases.items()]
 
 
 class Buildah:

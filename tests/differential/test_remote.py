@@ -5,14 +5,19 @@ import http.server
 import os
 import re
 import shutil
+import socket
 import subprocess
+import tempfile
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import cases
 import compare
 import context
+import engines
 
 ARCHIVE = {"tar": "gz", "entries": {"in/file": {"text": "hello", "owner": "21:22", "mode": "0640"}}}
 
@@ -152,3 +157,82 @@ def test_without_the_network_nothing_is_fetched(scene, web, network):
         assert not ours.built
         assert "is not in the build context, and images are made of what is in dist-git and in Koji" in ours.output
         assert "--network=host" in ours.output, "the hint says how"
+
+
+@pytest.fixture(scope="module")
+def ssh(scene, web):
+    """A repository behind a real sshd: its URL, and an agent with the key that opens it."""
+    sshd = shutil.which("sshd", path="/usr/sbin:/usr/bin")
+    if not sshd or not shutil.which("ssh-agent"):
+        pytest.skip("needs openssh-server and openssh-client")
+    directory = Path(tempfile.mkdtemp(prefix="ssh-", dir="/run"))
+    try:
+        for name in ("host", "key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", str(directory / name)], check=True)
+        repository = scene.state / "web/r.git"
+        # The key opens this one repository, to be read.
+        serve = f'command="git upload-pack {repository}",restrict '
+        (directory / "authorized_keys").write_text(serve + (directory / "key.pub").read_text())
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        settings = [f"HostKey={directory}/host", f"AuthorizedKeysFile={directory}/authorized_keys", f"PidFile={directory}/pid"]
+        settings += ["PasswordAuthentication=no", "KbdInteractiveAuthentication=no", "PermitRootLogin=forced-commands-only"]
+        settings += ["ListenAddress=127.0.0.1", "StrictModes=no", "UsePAM=no"]
+        options = [part for setting in settings for part in ("-o", setting)]
+        # Where it keeps the part of it that has no rights.
+        Path("/run/sshd").mkdir(mode=0o755, exist_ok=True)
+        daemon = subprocess.Popen(
+            [sshd, "-D", "-e", "-f", "/dev/null", "-p", str(port), *options], stderr=subprocess.PIPE, text=True
+        )
+        agent = subprocess.Popen(["ssh-agent", "-D", "-a", str(directory / "agent")], stdout=subprocess.PIPE, text=True)
+        try:
+            told = next(line for line in daemon.stderr if "listening" in line or "fatal" in line or "error" in line)
+            assert "listening" in told, told
+            # It tells where it is when it listens.
+            assert "SSH_AUTH_SOCK" in agent.stdout.readline()
+            environment = dict(os.environ, SSH_AUTH_SOCK=str(directory / "agent"))
+            subprocess.run(["ssh-add", "-q", str(directory / "key")], env=environment, check=True)
+            (directory / "key").unlink()
+            known = f"[127.0.0.1]:{port} " + (directory / "host.pub").read_text()
+            yield SimpleNamespace(url=f"ssh://root@127.0.0.1:{port}/r.git", agent=directory / "agent", known=known)
+        finally:
+            for process in (daemon, agent):
+                process.terminate()
+                process.communicate()
+    finally:
+        shutil.rmtree(directory)
+
+
+def built_with_known_host(scene, ssh, text, *flags):
+    """As `built`, where ssh knows the server. Git is run without the user's settings, but ssh keeps to the machine's: others
+    are shown in their place."""
+    directory, settings = scene.state / "remote-context", scene.state / "ssh"
+    settings.mkdir()
+    directory.mkdir()
+    try:
+        (settings / "known").write_text(ssh.known)
+        (settings / "test.conf").write_text("GlobalKnownHostsFile /etc/ssh/ssh_config.d/known\n")
+        (directory / "Dockerfile").write_text(text)
+        shown = f'mount --bind {settings} /etc/ssh/ssh_config.d && exec "$@"'
+        environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
+        out = scene.state / "ours"
+        command = ["unshare", "--mount", "sh", "-c", shown, "sh", *scene.ours.command(directory, out, "host"), *flags]
+        return engines.run(command, environment, out)
+    finally:
+        shutil.rmtree(directory)
+        shutil.rmtree(settings)
+
+
+def test_a_repository_is_added_over_ssh_with_the_agent_that_is_given(scene, ssh):
+    text = f"FROM scratch\nADD {ssh.url}#v1 /r\n"
+    ours = built_with_known_host(scene, ssh, text, f"--ssh=default={ssh.agent}")
+    assert ours.built, ours.output
+    assert compare.lines(ours.image)["/r/docs/read.me"] == 'file 0644 0:0 "read me" dated'
+    without = built_with_known_host(scene, ssh, text)
+    assert not without.built and "Permission denied (publickey)" in without.output, without.output
+
+
+def test_a_server_that_ssh_does_not_know_is_not_trusted(scene, ssh):
+    unknown = SimpleNamespace(url=ssh.url, agent=ssh.agent, known="")
+    ours = built_with_known_host(scene, unknown, f"FROM scratch\nADD {ssh.url} /r\n", f"--ssh=default={ssh.agent}")
+    assert not ours.built and "Host key verification failed" in ours.output, ours.output

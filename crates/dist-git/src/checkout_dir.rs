@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use crate::DistGitError;
 
-/// `<dest>/source` for the files, `<dest>/git` for git's own data, `<dest>/home` as an empty home directory.
+/// `<dest>/source` for the files, `<dest>/git` for git's own data, `<dest>/home` as an empty home directory, and for a while
+/// `<dest>/submodules`.
 pub(crate) struct CheckoutDir {
     dest: PathBuf,
     made_dest: bool,
@@ -46,6 +47,11 @@ impl CheckoutDir {
         self.dest.join("home")
     }
 
+    /// Where submodules are put together; made by whoever needs it.
+    pub fn submodules(&self) -> PathBuf {
+        self.dest.join("submodules")
+    }
+
     /// Puts git's data beside the files, where git looks for it by itself.
     pub fn move_git_dir(&self) -> Result<(), DistGitError> {
         let path = self.git_dir();
@@ -72,7 +78,7 @@ impl Drop for CheckoutDir {
         if self.kept {
             return;
         }
-        for part in [self.source(), self.git_dir(), self.home()] {
+        for part in [self.source(), self.git_dir(), self.home(), self.submodules()] {
             match std::fs::remove_dir_all(&part) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     tracing::warn!(path = %part.display(), %error, "cannot remove a failed checkout");

@@ -105,14 +105,6 @@ pub enum DistGitError {
         /// The limit.
         limit: u64,
     },
-    /// A repository inside it.
-    #[error("{path} in {url} is a submodule, and submodules are not fetched")]
-    Submodule {
-        /// Repository URL.
-        url: String,
-        /// Where in the repository.
-        path: String,
-    },
     /// A submodule cannot be fetched from where it says.
     #[error("the submodule `{path}` {problem}")]
     BadSubmodule {
@@ -176,7 +168,6 @@ impl Diagnose for DistGitError {
             | DistGitError::SubdirOutside { .. }
             | DistGitError::TooLarge { .. }
             | DistGitError::BadSubmodule { .. }
-            | DistGitError::Submodule { .. }
             | DistGitError::Scheme { .. } => Blame::Packager,
             DistGitError::SubmoduleRefused { source, .. } => source.blame(),
             DistGitError::InSubmodule { source, .. } => source.blame(),
@@ -203,7 +194,7 @@ impl Diagnose for DistGitError {
             DistGitError::SubdirNotFound { .. } => "scm-subdir-not-found",
             DistGitError::SubdirOutside { .. } => "scm-subdir-outside",
             DistGitError::TooLarge { .. } => "scm-too-large",
-            DistGitError::Submodule { .. } | DistGitError::BadSubmodule { .. } => "scm-submodule",
+            DistGitError::BadSubmodule { .. } => "scm-submodule",
             DistGitError::SubmoduleRefused { .. } => "scm-submodule-refused",
             DistGitError::InSubmodule { source, .. } => source.kind(),
             DistGitError::Scheme { .. } => "scm-scheme",
@@ -217,11 +208,11 @@ impl Diagnose for DistGitError {
             DistGitError::RevisionNotFound { .. } => Some("push the commit before building it".to_owned()),
             DistGitError::AbbreviatedHash { .. } => Some("give all 40 digits of the commit".to_owned()),
             DistGitError::GitProgram { .. } => Some("install git on the builder".to_owned()),
-            DistGitError::Submodule { .. } => {
-                Some("add it with an ADD of its own, and write `?submodules=false` behind this URL".to_owned())
-            }
             DistGitError::Scheme { .. } => Some("use git+https".to_owned()),
-            DistGitError::BadSubmodule { .. } => Some("correct .gitmodules, or copy the files into the repository".to_owned()),
+            DistGitError::BadSubmodule { .. } => Some(
+                "correct .gitmodules, or copy the files into the repository; ADD leaves submodules out with `?submodules=false`"
+                    .to_owned(),
+            ),
             DistGitError::SubmoduleRefused { source, .. } => source.hint(),
             DistGitError::InSubmodule { source, .. } => source.hint(),
             _ => None,

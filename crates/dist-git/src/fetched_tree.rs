@@ -9,6 +9,7 @@ use crate::DistGitError;
 use crate::checkout::{LONG, SHORT, Wanted, fetch, init, list_refs, subdirectory, tidy, write_files};
 use crate::checkout_dir::CheckoutDir;
 use crate::git::{Git, Remote};
+use crate::tree_submodules::Submodules;
 
 /// A repository and what is wanted of it.
 #[derive(Debug, Clone, Copy)]
@@ -23,10 +24,12 @@ pub struct TreeRequest<'a> {
     pub subdir: &'a str,
     /// Keep git's data in `.git`; not with a directory.
     pub keep_git_dir: bool,
-    /// It does not matter that submodules are missing.
+    /// Leave the directories of submodules empty; else they are filled, and theirs.
     pub without_submodules: bool,
     /// The largest file git may write, a pack or a file of the tree.
     pub file_limit: u64,
+    /// The agent that ssh asks for keys; else the one in the environment.
+    pub ssh_agent: Option<&'a Path>,
 }
 
 /// The files of one commit.
@@ -44,15 +47,27 @@ pub struct FetchedFiles {
 /// it says. Dropping the future ends git and removes what was made.
 ///
 /// # Errors
-/// See [`DistGitError`]; a repository with submodules is refused, because they are not fetched. Nothing stays behind then.
+/// See [`DistGitError`]. Nothing stays behind then.
 pub async fn fetch_tree(
     request: &TreeRequest<'_>,
     dest: &Path,
     log: &(dyn Fn(&str) + Sync),
 ) -> Result<FetchedFiles, DistGitError> {
+    let (files, notes) = fetch_files(request, dest, &mut Submodules::default(), log).await?;
+    notes.into_iter().filter(|note| !note.contains("submodules")).for_each(log);
+    Ok(files)
+}
+
+/// As [`fetch_tree`], for a repository in which `submodules` have been seen before.
+pub(crate) async fn fetch_files(
+    request: &TreeRequest<'_>,
+    dest: &Path,
+    submodules: &mut Submodules,
+    log: &(dyn Fn(&str) + Sync),
+) -> Result<(FetchedFiles, Vec<&'static str>), DistGitError> {
     let dir = CheckoutDir::create(dest)?;
     let remote = Remote::new(request.url.to_owned(), request.transport)?;
-    let git = Git::new(remote, &dir, log)?.with_file_limit(request.file_limit);
+    let git = Git::new(remote, &dir, log)?.with_file_limit(request.file_limit).with_ssh_agent(request.ssh_agent);
     let revision = request.revision.unwrap_or("HEAD");
     let refs = list_refs(&git, revision).await?;
     let tag = refs.resolve(revision).and_then(|resolved| resolved.tag);
@@ -60,8 +75,9 @@ pub async fn fetch_tree(
     init(&git, &wanted).await?;
     let commit = fetch(&git, &wanted, &refs).await?;
     write_files(&git, &commit).await?;
+    let top = dir.source();
     if !request.without_submodules {
-        refuse_submodules(&git, request, &commit).await?;
+        submodules.fill(&git, request, &commit, &top, &dir.submodules(), log).await?;
     }
     let time = crate::checkout::commit_time(&git, &commit).await?;
     let keep_git_dir = request.keep_git_dir && request.subdir.is_empty();
@@ -69,7 +85,6 @@ pub async fn fetch_tree(
         settle_git_dir(&git).await?;
         dir.move_git_dir()?;
     }
-    let top = dir.source();
     let root = subdirectory(&top, request.subdir, &commit)?;
     let walked = root.clone();
     let settled = tokio::task::spawn_blocking(move || {
@@ -83,23 +98,8 @@ pub async fn fetch_tree(
         path: root.clone(),
         source: std::io::Error::other(e),
     })??;
-    notes.into_iter().filter(|note| !note.contains("submodules")).for_each(log);
     dir.keep_source()?;
-    Ok(FetchedFiles { root, commit, tag })
-}
-
-/// Entries of mode 160000 are commits of other repositories.
-async fn refuse_submodules(git: &Git<'_>, request: &TreeRequest<'_>, commit: &str) -> Result<(), DistGitError> {
-    let mut args = vec!["ls-tree", "-r", "-z", "--full-tree", commit];
-    if !request.subdir.is_empty() {
-        args.extend(["--", request.subdir]);
-    }
-    let entries = git.run("list the files of", SHORT, &args).await?;
-    let submodule = entries.split('\0').find_map(|entry| entry.strip_prefix("160000 ")?.split_once('\t').map(|(_, path)| path));
-    match submodule {
-        Some(path) => Err(DistGitError::Submodule { url: git.url().to_owned(), path: path.to_owned() }),
-        None => Ok(()),
-    }
+    Ok((FetchedFiles { root, commit, tag }, notes))
 }
 
 /// Git's data as it stands beside its files, with nothing in it of where and when it was made.

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -71,6 +71,7 @@ pub(crate) struct Git<'a> {
     home: PathBuf,
     global_config: PathBuf,
     file_limit: Option<u64>,
+    ssh_agent: Option<PathBuf>,
     log: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -132,6 +133,7 @@ impl<'a> Git<'a> {
             home: dir.home(),
             global_config,
             file_limit: None,
+            ssh_agent: None,
             log,
         })
     }
@@ -139,6 +141,11 @@ impl<'a> Git<'a> {
     /// The same, with no file larger than `bytes` written by git or what it starts.
     pub fn with_file_limit(self, bytes: u64) -> Self {
         Self { file_limit: Some(bytes), ..self }
+    }
+
+    /// The same, with this SSH agent in place of the one in our environment.
+    pub fn with_ssh_agent(self, socket: Option<&Path>) -> Self {
+        Self { ssh_agent: socket.map(Path::to_owned), ..self }
     }
 
     /// The URL git is given.
@@ -228,6 +235,9 @@ impl<'a> Git<'a> {
             ("GIT_OPTIONAL_LOCKS", "0".as_ref()),
         ];
         command.envs(fixed);
+        if let Some(socket) = &self.ssh_agent {
+            command.env("SSH_AUTH_SOCK", socket);
+        }
         for setting in SETTINGS {
             command.arg("-c").arg(setting);
         }

@@ -16,6 +16,7 @@ mod glob;
 mod lookaside;
 mod remote_refs;
 mod submodules;
+mod tree_submodules;
 
 pub use allow_list::{ScmAllowList, ScmRefused};
 pub use checkout::{SourceTree, checkout, checkout_with_branches};

@@ -15,9 +15,9 @@ use crate::{DistGitError, ScmRefused};
 
 const SHORT: Duration = Duration::from_secs(300);
 /// Submodules in submodules.
-const MAX_DEPTH: usize = 5;
+pub(crate) const MAX_DEPTH: usize = 5;
 /// Submodules of one source.
-const MAX_COUNT: usize = 100;
+pub(crate) const MAX_COUNT: usize = 100;
 
 /// A submodule as the commit has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -164,7 +164,7 @@ fn add<'a>(
 }
 
 /// The empty directory that git leaves for a submodule. Nothing is followed: a link on the way is refused.
-fn free_place(top: &Path, path: &str) -> Result<PathBuf, DistGitError> {
+pub(crate) fn free_place(top: &Path, path: &str) -> Result<PathBuf, DistGitError> {
     let unusable = |problem: &str| DistGitError::BadSubmodule { path: path.to_owned(), problem: problem.to_owned() };
     let mut place = top.to_owned();
     for part in path.split('/') {

@@ -35,7 +35,8 @@ pub struct SandboxArgs {
     /// A secret for `RUN --mount=type=secret`: id=ID,src=FILE or id=ID,env=VARIABLE; may be repeated.
     #[arg(long, value_name = "id=ID,src=FILE", value_parser = secret)]
     secret: Vec<(String, SecretSource)>,
-    /// An SSH agent for `RUN --mount=type=ssh`: ID (then $SSH_AUTH_SOCK) or ID=SOCKET; may be repeated.
+    /// An SSH agent for `RUN --mount=type=ssh`, and the one called `default` for ADD of repositories over ssh: ID (then
+    /// $SSH_AUTH_SOCK) or ID=SOCKET; may be repeated.
     #[arg(long, value_name = "ID[=SOCKET]")]
     ssh: Vec<String>,
     /// Where `RUN --mount=type=cache` keeps its directories between builds; without it every build begins with empty ones.

@@ -187,7 +187,9 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
     match reach {
         Reach::Nothing => run_engine(build, sandbox, None, None),
         Reach::Host => {
-            let remote = HostFetcher::new(build.progress, build.cancel)?;
+            // As BuildKit has it, ADD takes the agent that a mount without an id would get.
+            let agent = build.sandbox.ssh_agents.get("default").map(PathBuf::as_path);
+            let remote = HostFetcher::new(agent, build.progress, build.cancel)?;
             run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None, Some(&remote))
         }
         Reach::Gate { sources, lookup, rules, cache_dir, cache_limit } => {

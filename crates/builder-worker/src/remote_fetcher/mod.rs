@@ -24,6 +24,8 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 pub(crate) struct HostFetcher<'a> {
     client: FileClient,
     runtime: tokio::runtime::Handle,
+    /// The agent that repositories over ssh are fetched with, when the build was given one.
+    ssh_agent: Option<&'a Path>,
     progress: &'a dyn Progress,
     cancel: &'a CancelFlag,
 }
@@ -47,8 +49,13 @@ impl<'a> HostFetcher<'a> {
     ///
     /// # Errors
     /// Without TLS.
-    pub(crate) fn new(progress: &'a dyn Progress, cancel: &'a CancelFlag) -> Result<Self, FileFetchError> {
-        Ok(Self { client: FileClient::new(MAX_BYTES)?, runtime: tokio::runtime::Handle::current(), progress, cancel })
+    pub(crate) fn new(
+        ssh_agent: Option<&'a Path>,
+        progress: &'a dyn Progress,
+        cancel: &'a CancelFlag,
+    ) -> Result<Self, FileFetchError> {
+        let client = FileClient::new(MAX_BYTES)?;
+        Ok(Self { client, runtime: tokio::runtime::Handle::current(), ssh_agent, progress, cancel })
     }
 
     fn wait<T, E: Into<BoxedDiagnose>>(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<T, BoxedDiagnose> {
@@ -86,6 +93,7 @@ impl RemoteFetcher for HostFetcher<'_> {
             keep_git_dir,
             without_submodules: source.submodules == Some(false),
             file_limit: MAX_BYTES,
+            ssh_agent: self.ssh_agent,
         };
         let log = |line: &str| {
             // Command lines are for those who look for a fault.

@@ -20,6 +20,7 @@ async fn fetched(daemon: &Daemon, dest: &Path, change: impl FnOnce(&mut TreeRequ
         keep_git_dir: false,
         without_submodules: false,
         file_limit: 1 << 30,
+        ssh_agent: None,
     };
     change(&mut request);
     fetch_tree(&request, dest, &|_| ()).await
@@ -96,24 +97,83 @@ async fn a_kept_git_directory_works_and_is_the_same_every_time() {
     assert_eq!(indexes[0], indexes[1]);
 }
 
-#[tokio::test]
-async fn submodules_are_refused_unless_they_do_not_matter() {
+/// `container/web` with the submodule `docs/lib` (`../lib`), which has `inner` by its whole address.
+fn with_submodules(daemon: impl Fn(&Upstream) -> Daemon) -> (Upstream, Daemon, String) {
     let (upstream, _) = upstream();
-    let other = Upstream::new();
-    other.write("file", "");
-    other.commit("other");
-    upstream.git(&["submodule", "--quiet", "add", &other.path.display().to_string(), "docs/other"]);
-    upstream.commit("with a submodule");
-    let daemon = upstream.serve();
+    let daemon = daemon(&upstream);
+    let git = &upstream;
+    let repository = move |name: &str| {
+        let path = git.root.path().join("container").join(name);
+        let shown = path.display().to_string();
+        let run = move |args: &[&str]| drop(git.git(&[&["-C", &shown], args].concat()));
+        std::fs::create_dir_all(&path).expect("made");
+        run(&["init", "--quiet", "--initial-branch=main"]);
+        std::fs::write(path.join("file"), name).expect("written");
+        run(&["add", "--all"]);
+        run(&["commit", "--quiet", "-m", name]);
+        run
+    };
+    let from = |name: &str| git.root.path().join("container").join(name).display().to_string();
+    drop(repository("inner"));
+    let lib = repository("lib");
+    lib(&["submodule", "--quiet", "add", &from("inner"), "inner"]);
+    let inner_url = format!("git://127.0.0.1:{}/container/inner", daemon.port);
+    lib(&["config", "--file", ".gitmodules", "submodule.inner.url", &inner_url]);
+    lib(&["commit", "--quiet", "-a", "-m", "inner"]);
+    upstream.git(&["submodule", "--quiet", "add", &from("lib"), "docs/lib"]);
+    upstream.git(&["config", "--file", ".gitmodules", "submodule.docs/lib.url", "../lib"]);
+    let commit = upstream.commit("with a submodule");
+    // What the submodule's server has later is not what the commit names.
+    std::fs::write(upstream.root.path().join("container/lib/late"), "late").expect("written");
+    lib(&["add", "--all"]);
+    lib(&["commit", "--quiet", "-m", "late"]);
+    drop(lib);
+    (upstream, daemon, commit)
+}
+
+#[tokio::test]
+async fn submodules_and_theirs_are_in_their_places_at_their_commits() {
+    let (_upstream, daemon, commit) = with_submodules(Upstream::serve);
+    for (subdir, lib) in [("", "docs/lib"), ("docs", "lib"), ("docs/lib", "")] {
+        let dest = tempfile::tempdir().expect("a directory");
+        let files = fetched(&daemon, dest.path(), |request| request.subdir = subdir).await.expect("fetched");
+        assert_eq!(files.commit, commit, "not the submodule's");
+        let lib = files.root.join(lib);
+        let text = |path: &str| std::fs::read_to_string(lib.join(path)).expect("the file");
+        assert_eq!((text("file"), text("inner/file")), ("lib".to_owned(), "inner".to_owned()));
+        assert!(!lib.join("late").exists() && !lib.join(".git").exists());
+        assert_eq!(lib.join("inner").symlink_metadata().expect("metadata").mtime(), COMMITTED);
+        assert_eq!(std::fs::read_dir(dest.path()).expect("list").count(), 1, "nothing but the files is left");
+    }
+}
+
+#[tokio::test]
+async fn submodules_are_left_out_where_that_is_asked_for_or_they_are_elsewhere() {
+    let (upstream, daemon, _) = with_submodules(Upstream::serve);
     let dest = || tempfile::tempdir().expect("a directory");
-    let err = fetched(&daemon, dest().path(), |_| ()).await.expect_err("a submodule");
-    assert!(matches!(&err, DistGitError::Submodule { path, .. } if path == "docs/other"), "{err}");
-    assert_eq!(err.blame(), Blame::Packager);
-    let without = |request: &mut TreeRequest<'_>| request.without_submodules = true;
-    fetched(&daemon, dest().path(), without).await.expect("without");
+    let (first, second) = (dest(), dest());
+    let files = fetched(&daemon, first.path(), |request| request.without_submodules = true).await.expect("without");
+    assert_eq!(std::fs::read_dir(files.root.join("docs/lib")).expect("list").count(), 0);
     upstream.write("plain/x", "x");
+    upstream.git(&["config", "--file", ".gitmodules", "submodule.docs/lib.url", "../gone"]);
     upstream.commit("a directory without");
-    fetched(&daemon, dest().path(), |request| request.subdir = "plain").await.expect("elsewhere");
+    fetched(&daemon, second.path(), |request| request.subdir = "plain").await.expect("elsewhere");
+}
+
+#[tokio::test]
+async fn a_submodule_that_cannot_be_had_is_named_and_nothing_is_left() {
+    let (upstream, daemon, _) = with_submodules(Upstream::serve);
+    for (url, told) in
+        [("../gone", "in the submodule `docs/lib`"), ("file:///srv/git/lib", "the submodule `docs/lib` has an address")]
+    {
+        upstream.git(&["config", "--file", ".gitmodules", "submodule.docs/lib.url", url]);
+        upstream.commit(url);
+        let dest = tempfile::tempdir().expect("a directory");
+        let err = fetched(&daemon, dest.path(), |_| ()).await.expect_err("no such place");
+        assert!(err.to_string().starts_with(told), "{err}");
+        assert_eq!(err.blame(), Blame::Packager);
+        assert_eq!(std::fs::read_dir(dest.path()).expect("list").count(), 0);
+    }
 }
 
 #[tokio::test]
