@@ -63,5 +63,7 @@ def disk_image(workdir):
     programs = {"engine": engine, "containerbuild": ours}
     programs |= {name: shutil.which(name) for name in ("crun", "runc", "unshare")}
     image = workdir / "disk"
-    disk.make(image, {name: Path(program) for name, program in programs.items()}, workdir)
+    # The tests look for their data where it was when they were compiled.
+    data = [ROOT / "crates/dockerfile/tests/corpus", ROOT / "crates/image-build/tests/corpus"]
+    disk.make(image, {name: Path(program) for name, program in programs.items()}, data, workdir)
     return image

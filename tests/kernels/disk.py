@@ -15,8 +15,9 @@ SCRIPTS = Path(__file__).parent / "guest"
 SIZE = "3G"
 
 
-def make(path: Path, programs: dict[str, Path], workdir: Path) -> None:
-    """Writes an ext4 file system with `programs` (by the name they get in /usr/bin) to `path`."""
+def make(path: Path, programs: dict[str, Path], data: list[Path], workdir: Path) -> None:
+    """Writes an ext4 file system with `programs` (by the name they get in /usr/bin) and the directories `data` (where they
+    are here, too) to `path`."""
     root = workdir / "root"
     shutil.rmtree(root, ignore_errors=True)
     for name in ("usr/bin", "usr/lib", "usr/lib64", "etc", "proc", "sys", "dev", "run", "tmp", "root", "var/tmp", "guest"):
@@ -45,6 +46,8 @@ def make(path: Path, programs: dict[str, Path], workdir: Path) -> None:
             shutil.copy(library, place)
     for script in SCRIPTS.iterdir():
         shutil.copy(script, root / "guest" / script.name)
+    for directory in data:
+        shutil.copytree(directory, root / str(directory).lstrip("/"))
     subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", "-d", str(root), str(path), SIZE], check=True, capture_output=True)
     shutil.rmtree(root)
 

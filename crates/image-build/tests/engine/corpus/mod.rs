@@ -29,7 +29,7 @@ const CASE: &str = "%%% ";
 const RESULT: &str = "%%% =>";
 
 fn language_corpus() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../dockerfile/tests/corpus")
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("dockerfile").join("tests/corpus")
 }
 
 fn results() -> PathBuf {

@@ -32,7 +32,8 @@ fn hit(world: &World, text: &str, limits: Limits) -> (LimitHit, BuildError) {
 
 fn fork_bomb() {
     let world = World::new();
-    let limits = Limits { pids: Some(48), run_seconds: Some(60), ..Limits::default() };
+    // On an emulated processor a bomb takes minutes to get that far.
+    let limits = Limits { pids: Some(48), run_seconds: Some(600), ..Limits::default() };
     let (hit, err) = hit(
         &world,
         "FROM BASE\nRUN true\nRUN bomb() { bomb | bomb & }; bomb; for n in $(seq 100); do sleep 4751 & done; exit 3\n",
