@@ -108,6 +108,13 @@ pub fn main(args: &Args) -> ExitCode {
         eprintln!("containerbuild: --repo-key is for the repository `{name}`, but there is no --repo of that name");
         return ExitCode::from(super::NOT_TOLD);
     }
+    let epoch = match source_date_epoch(&args.build_arg, std::env::var("SOURCE_DATE_EPOCH").ok().as_deref()) {
+        Ok(epoch) => epoch,
+        Err(problem) => {
+            eprintln!("containerbuild: {problem}");
+            return ExitCode::from(super::NOT_TOLD);
+        }
+    };
     // While there is one thread: the mount namespace (engine.md T2).
     if let Err(error) = image_build::prepare_process() {
         return super::fail(&error.into(), super::NOT_TOLD);
@@ -119,7 +126,7 @@ pub fn main(args: &Args) -> ExitCode {
             return ExitCode::from(super::NOT_TOLD);
         }
     };
-    match runtime.block_on(run(args)) {
+    match runtime.block_on(run(args, epoch)) {
         Ok(image) => {
             println!("{}", image.manifest_digest);
             ExitCode::SUCCESS
@@ -128,7 +135,7 @@ pub fn main(args: &Args) -> ExitCode {
     }
 }
 
-async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
+async fn run(args: &Args, epoch: i64) -> Result<LocalImage, BoxedDiagnose> {
     let arch = Arch::host();
     let options = PlanOptions {
         target: args.target.clone(),
@@ -168,7 +175,7 @@ async fn run(args: &Args) -> Result<LocalImage, BoxedDiagnose> {
         work_dir: work.path(),
         images: &images,
         labels: &labels,
-        source_date_epoch: source_date_epoch(),
+        source_date_epoch: epoch,
         squash: args.squash,
         use_cache: !args.no_cache,
         compression: args.compression,
@@ -259,10 +266,16 @@ async fn push(registry: &Registry, store: &Store, image: &LocalImage, reference:
     Ok(())
 }
 
-/// `SOURCE_DATE_EPOCH` where it is set (reproducible-builds.org), else now.
-fn source_date_epoch() -> i64 {
-    let set = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|v| v.parse().ok());
-    set.unwrap_or_else(crate::task::now)
+/// `SOURCE_DATE_EPOCH` as a build argument, which is how BuildKit has it, or in the environment (reproducible-builds.org);
+/// else now.
+///
+/// # Errors
+/// The argument is no number.
+fn source_date_epoch(build_args: &[(String, String)], environment: Option<&str>) -> Result<i64, String> {
+    match build_args.iter().rfind(|(name, _)| name == "SOURCE_DATE_EPOCH") {
+        Some((_, value)) => value.parse().map_err(|_| format!("--build-arg SOURCE_DATE_EPOCH={value}: it is seconds since 1970")),
+        None => Ok(environment.and_then(|value| value.parse().ok()).unwrap_or_else(crate::task::now)),
+    }
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -283,5 +296,19 @@ fn output(text: &str) -> Result<ImageLocation, String> {
             Err("use --push for registries; --output takes oci:, oci-archive: and docker-archive:".into())
         }
         location => Ok(location),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_date_of_a_build_is_its_argument_before_the_environment() {
+        let given = |value: &str| vec![("SOURCE_DATE_EPOCH".to_owned(), value.to_owned())];
+        assert_eq!(source_date_epoch(&given("7"), Some("8")), Ok(7));
+        assert_eq!(source_date_epoch(&[], Some("8")), Ok(8));
+        assert!(source_date_epoch(&given("yesterday"), Some("8")).is_err());
+        assert!(source_date_epoch(&[], None).is_ok_and(|now| now > 1_700_000_000));
     }
 }

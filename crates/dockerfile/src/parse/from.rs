@@ -43,14 +43,9 @@ pub(super) fn parse_from(
                 faults.push(fault.with_hint("it begins with a letter and goes on with letters, digits, -, _ and ."));
                 return None;
             }
-            match name.as_str() {
-                "scratch" => {
-                    let fault = word.fault("`scratch` cannot be a stage name");
-                    faults.push(fault.with_hint("FROM scratch always means the empty image"));
-                    return None;
-                }
-                "context" => warnings.push(word.fault("the stage name `context` is reserved")),
-                _ => {}
+            // As in BuildKit `scratch` is that stage from here on.
+            if matches!(name.as_str(), "context" | "scratch") {
+                warnings.push(word.fault(format!("the stage name `{name}` is reserved")));
             }
             Some(name)
         }

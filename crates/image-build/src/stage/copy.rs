@@ -129,10 +129,8 @@ impl Builder<'_> {
             });
         }
         let dest = word(&copy.dest)?;
-        if dest.is_empty() {
-            return Err(StepError::Invalid("the destination is empty after expansion".to_owned()));
-        }
-        let dest_is_dir = dest.ends_with('/') || dest.ends_with("/.") || dest == ".";
+        // As in BuildKit, nothing is the working directory.
+        let dest_is_dir = dest.is_empty() || dest.ends_with('/') || dest.ends_with("/.") || dest == ".";
         // Before any symlink is looked at: `/link/..` is `/`, wherever the link leads.
         let dest = Path::new("/").join(components(Path::new(&state.absolute(&dest))).iter().collect::<PathBuf>());
         let checksum = optional(&add.and_then(|add| add.checksum.clone()))?;

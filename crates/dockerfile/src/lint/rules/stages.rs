@@ -51,7 +51,7 @@ pub(super) const RULES: &[Rule] = &[
     Rule {
         name: "ReservedStageName",
         sentence: "Reserved words are not used as stage names",
-        why: "`context` means the build context to other builders. `scratch` is the empty image, and refused as a name here.",
+        why: "`context` means the build context to other builders, and `scratch` the empty image to everybody who reads the file.",
         bad: lines!(
             "FROM registry.example.com/f40/base:40 AS context",
             "LABEL com.redhat.component=\"web\" name=\"f40/web\" version=\"1.0\""
@@ -93,9 +93,8 @@ fn duplicate(checked: &Checked, broken: &mut Broken) {
 
 fn reserved(checked: &Checked, broken: &mut Broken) {
     for stage in &checked.file.stages {
-        if stage.name.as_deref() == Some("context") {
-            let written = checked.words_of_from(stage).named.map_or("context", |(_, written)| written);
-            broken.push(Found::new(stage.span, "the stage name `context` is reserved").at(written));
-        }
+        let Some(name) = stage.name.as_deref().filter(|name| matches!(*name, "context" | "scratch")) else { continue };
+        let written = checked.words_of_from(stage).named.map_or(name, |(_, written)| written);
+        broken.push(Found::new(stage.span, format!("the stage name `{name}` is reserved")).at(written));
     }
 }
