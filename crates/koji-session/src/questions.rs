@@ -69,12 +69,16 @@ impl Session {
                 // Whoever asked for us had an error, which is theirs, or gave up.
                 Err(TryRecvError::Closed) => answered = questions.add(calls.clone()),
             }
-            let groups = questions.take();
-            let all: Vec<Call> = groups.iter().flat_map(|group| group.calls.iter().cloned()).collect();
+            let mut all: Vec<Call> = Vec::new();
+            let mut askers = Vec::new();
+            for mut group in questions.take() {
+                askers.push((group.calls.len(), group.answer));
+                all.append(&mut group.calls);
+            }
             let mut answers = self.multicall(all).await?.into_iter();
-            for group in groups {
+            for (count, asker) in askers {
                 // Nobody listens any more when its caller was dropped.
-                let _ = group.answer.send(answers.by_ref().take(group.calls.len()).collect());
+                let _ = asker.send(answers.by_ref().take(count).collect());
             }
         }
     }
