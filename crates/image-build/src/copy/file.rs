@@ -37,7 +37,13 @@ fn copy_small(from: &mut File, to: &mut File, length: u64, buffer: &mut Vec<u8>)
     loop {
         match from.read(buffer) {
             Ok(0) => return Ok(()),
-            Ok(read) => to.write_all(buffer.get(..read).unwrap_or_default())?,
+            Ok(read) => {
+                to.write_all(buffer.get(..read).unwrap_or_default())?;
+                // As long as it was said to be, and not longer: there is room for a byte more.
+                if read as u64 == length {
+                    return Ok(());
+                }
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
