@@ -1,27 +1,36 @@
-//! Threads that fill the files of one COPY while the tree is walked on: most of the time a small file takes is the kernel's,
-//! and it has several processors. Used by [`super::place`] and [`super::tree`].
+//! Threads that make and fill the files of one COPY while the tree is walked on: most of the time a small file takes is the
+//! kernel's, and it has several processors. Used by [`super::place`] and [`super::tree`].
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::Scope;
 
 use image_layers::Fillers;
+use rustix::fs::Mode;
 
 use super::CopyError;
 use super::file::copy_content;
-use super::tree::{Rewrite, set_attributes};
+use super::open_dir::OpenDir;
+use super::tree::{From, Rewrite, To, open_both, set_attributes};
 
 /// Open files that wait; far below any limit.
 const QUEUE: usize = 64;
 
-/// A file that was made and is to be filled.
-pub(super) struct Filling {
-    pub(super) source: File,
-    pub(super) dest: File,
-    /// Below the source root and in the image, for messages.
-    pub(super) paths: (PathBuf, PathBuf),
+/// A file to be filled.
+pub(super) enum Filling {
+    /// One that was made.
+    Open {
+        source: File,
+        dest: File,
+        /// Below the source root and in the image, for messages.
+        paths: (PathBuf, PathBuf),
+    },
+    /// One that is to be made first, in a directory of the tree.
+    Named { dir: Arc<OpenDir>, name: OsString, mode: Mode },
 }
 
 /// The threads.
@@ -42,6 +51,11 @@ impl Filler {
         if self.0.submit(filling) { Ok(()) } else { self.0.take_failure().map_or(Ok(()), Err) }
     }
 
+    /// Waits until everything so far is filled.
+    pub(super) fn wait(&self) -> Result<(), CopyError> {
+        if self.0.wait() { Ok(()) } else { self.0.take_failure().map_or(Ok(()), Err) }
+    }
+
     /// Waits until everything is filled.
     pub(super) fn finish(self) -> Result<(), CopyError> {
         self.0.finish()
@@ -49,9 +63,19 @@ impl Filler {
 }
 
 fn fill(job: Filling, rewrite: &Rewrite, buffer: &mut Vec<u8>) -> Result<(), CopyError> {
-    let Filling { mut source, mut dest, paths: (from, to) } = job;
+    let (source, dest, (from, to), dir) = match job {
+        Filling::Open { source, dest, paths } => (source, dest, paths, None),
+        Filling::Named { dir, name, mode } => {
+            let (from, to) = (dir.from.join(&name), dir.to.join(&name));
+            let here = From { dir: dir.source.as_fd(), name: &name, path: &from };
+            let (source, dest) = open_both(&here, &To { dir: dir.dest.as_fd(), name: &name, path: &to }, mode)?;
+            (source, dest, (from, to), Some(dir))
+        }
+    };
+    let (mut source, mut dest) = (source, dest);
     copy_content(&mut source, &mut dest, buffer).map_err(CopyError::write(&to))?;
-    set_attributes(rewrite, (source.as_fd(), &from), (dest.as_fd(), &to))
+    set_attributes(rewrite, (source.as_fd(), &from), (dest.as_fd(), &to))?;
+    dir.map_or(Ok(()), |dir| dir.release(rewrite))
 }
 
 #[cfg(test)]
@@ -68,7 +92,7 @@ mod tests {
             // Every hundredth cannot be written to.
             let dest = File::create(&to).expect("created");
             let dest = if number % 100 == 50 { File::open(&to).expect("opened") } else { dest };
-            Filling { source: File::open(&from).expect("opened"), dest, paths: (from, to) }
+            Filling::Open { source: File::open(&from).expect("opened"), dest, paths: (from, to) }
         };
         let copy = |numbers: std::ops::Range<usize>| {
             std::thread::scope(|scope| {

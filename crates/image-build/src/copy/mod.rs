@@ -6,6 +6,7 @@ mod digest;
 mod error;
 mod file;
 mod filling;
+mod open_dir;
 mod place;
 mod selection;
 mod source;

@@ -14,6 +14,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Uid};
 
 use super::archive;
 use super::filling::Filler;
+use super::open_dir::{Finish, OpenDir};
 use super::source::FoundSource;
 use super::tree::{From, Rewrite, To, TreeCopier};
 use super::{CopyError, Selection};
@@ -87,7 +88,7 @@ struct Target {
 }
 
 impl CopyJob<'_> {
-    /// Makes everything but the contents of files, which `filler` adds.
+    /// Makes everything but the contents of files and the files of directories, which `filler` adds.
     fn walk(&self, filler: &Filler) -> Result<(), CopyError> {
         let mut copier = TreeCopier {
             rewrite: self.rewrite,
@@ -151,7 +152,10 @@ impl CopyJob<'_> {
         }
         let dir = self.make_dirs(&found.path)?;
         let from = root.open_dir(&source.path).map_err(CopyError::read(&source.path))?;
-        copier.contents(from.as_fd(), &source.path, dir.as_fd(), &found.path)
+        let (from_path, finish) = (source.path.clone(), Finish::Nothing);
+        copier.contents(OpenDir { source: from, dest: dir, from: from_path, to: found.path, finish })?;
+        // The next source may have files of the same names.
+        copier.filler.wait()
     }
 
     fn file(&self, copier: &mut TreeCopier<'_>, root: &RootDir, source: &FoundSource) -> Result<(), CopyError> {
@@ -290,6 +294,22 @@ mod tests {
         assert_eq!((run.mode() & 0o7777, run.nlink()), (0o750, 2));
         assert_eq!(run.ino(), fs::metadata(world.at("srv/app/bin/also")).expect("also").ino());
         assert_eq!(fs::metadata(world.at("srv/app")).expect("app").mode() & 0o7777, 0o755);
+    }
+
+    #[test]
+    fn the_last_of_several_sources_wins_and_directories_keep_their_times() {
+        let world = world();
+        for side in ["left", "right"] {
+            let dir = world.context.host_path().join(side).join("sub");
+            fs::create_dir_all(&dir).expect("mkdir");
+            (0..300).for_each(|n| fs::write(dir.join(n.to_string()), side).expect("write"));
+            let old = std::time::SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000);
+            fs::File::open(&dir).and_then(|dir| dir.set_modified(old)).expect("a time");
+        }
+        world.copy(&["left", "right"], "/both/", &keep_owner()).expect("copy");
+        let sub = world.at("both/sub");
+        (0..300).for_each(|n| assert_eq!(fs::read_to_string(sub.join(n.to_string())).expect("there"), "right"));
+        assert_eq!(fs::metadata(&sub).expect("metadata").mtime(), 1_000_000);
     }
 
     #[test]

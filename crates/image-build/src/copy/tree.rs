@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use dockerfile::ModeChange;
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Stat, Uid};
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 
 use super::file::is_portable_xattr;
 use super::filling::{Filler, Filling};
+use super::open_dir::{Finish, OpenDir};
 use super::source::list_open;
 use super::{CopyError, Selection};
 use crate::cancel::CancelFlag;
@@ -73,20 +75,27 @@ pub(super) struct TreeCopier<'a> {
 }
 
 impl TreeCopier<'_> {
-    /// Copies one entry, a directory with everything in it.
+    /// Copies one entry, a directory with everything in it. What is in it may be there only when the filler is done.
     pub(super) fn entry(&mut self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
+        let stat = self.look_at(from.dir, from.name, from.path)?;
+        self.found(from, to, &stat)
+    }
+
+    fn look_at(&self, dir: BorrowedFd<'_>, name: &OsStr, path: &Path) -> Result<Stat, CopyError> {
         if self.cancel.is_cancelled() {
             return Err(CopyError::Cancelled);
         }
-        let read = || CopyError::read(from.path);
-        let stat = rustix::fs::statat(from.dir, from.name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| read()(e.into()))?;
-        match file_type(&stat) {
+        rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|e| CopyError::read(path)(e.into()))
+    }
+
+    fn found(&mut self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
+        match file_type(stat) {
             FileType::Directory => return self.directory(from, to),
-            FileType::RegularFile => self.file(from, to, &stat)?,
-            FileType::Symlink => self.symlink(from, to, &stat)?,
+            FileType::RegularFile => self.file(from, to, stat)?,
+            FileType::Symlink => self.symlink(from, to, stat)?,
             FileType::Socket => (self.note)(format!("{} is a socket and is not copied", from.path.display())),
-            FileType::Fifo => self.node(from, to, &stat)?,
-            FileType::CharacterDevice | FileType::BlockDevice if self.rewrite.devices => self.node(from, to, &stat)?,
+            FileType::Fifo => self.node(from, to, stat)?,
+            FileType::CharacterDevice | FileType::BlockDevice if self.rewrite.devices => self.node(from, to, stat)?,
             _ => return Err(CopyError::Device { path: from.path.to_owned() }),
         }
         Ok(())
@@ -107,35 +116,32 @@ impl TreeCopier<'_> {
             }
         };
         let dest = open_dir_in(to.dir, to.name).map_err(CopyError::write(to.path))?;
-        self.contents(source.as_fd(), from.path, dest.as_fd(), to.path)?;
-        if existed && self.selection.excludes(from.path) {
-            // It is on the way to something that is copied, and not copied itself: of one that was there only the mode
-            // changes, as in BuildKit.
-            let stat = rustix::fs::fstat(&source).map_err(|e| CopyError::read(from.path)(e.into()))?;
-            let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
-            return rustix::fs::fchmod(&dest, mode).map_err(|e| CopyError::write(to.path)(e.into()));
-        }
-        set_attributes(self.rewrite, (source.as_fd(), from.path), (dest.as_fd(), to.path))
+        let finish = if existed && self.selection.excludes(from.path) { Finish::Mode } else { Finish::Attributes };
+        self.contents(OpenDir { source, dest, from: from.path.to_owned(), to: to.path.to_owned(), finish })
     }
 
-    /// Copies what is in the directory `source` into the directory `dest`.
-    pub(super) fn contents(
-        &mut self,
-        source: BorrowedFd<'_>,
-        source_path: &Path,
-        dest: BorrowedFd<'_>,
-        dest_path: &Path,
-    ) -> Result<(), CopyError> {
+    /// Copies what is in a directory. Files of one name are made by the threads that fill them: names in a directory are
+    /// different, so their order means nothing. It does between the sources of one COPY, so wait for the filler after each.
+    pub(super) fn contents(&mut self, dir: OpenDir) -> Result<(), CopyError> {
+        let dir = Arc::new(dir);
         // Listing moves the descriptor's position, and the caller's must stay usable.
-        let listing = open_dir_in(source, OsStr::new(".")).map_err(CopyError::read(source_path))?;
-        for name in list_open(listing).map_err(CopyError::read(source_path))? {
-            let (from_path, to_path) = (source_path.join(&name), dest_path.join(&name));
-            if self.takes_part(source, &name, &from_path)? {
-                let from = From { dir: source, name: &name, path: &from_path };
-                self.entry(&from, &To { dir: dest, name: &name, path: &to_path })?;
+        let listing = open_dir_in(dir.source.as_fd(), OsStr::new(".")).map_err(CopyError::read(&dir.from))?;
+        for name in list_open(listing).map_err(CopyError::read(&dir.from))? {
+            let path = dir.from.join(&name);
+            if !self.takes_part(dir.source.as_fd(), &name, &path)? {
+                continue;
             }
+            let stat = self.look_at(dir.source.as_fd(), &name, &path)?;
+            if file_type(&stat) == FileType::RegularFile && stat.st_nlink == 1 {
+                let mode = self.rewrite.mode(&stat);
+                self.filler.fill(Filling::Named { dir: Arc::clone(&dir), name, mode })?;
+                continue;
+            }
+            let (from_dir, to_path) = (dir.source.as_fd(), dir.to.join(&name));
+            let to = To { dir: dir.dest.as_fd(), name: &name, path: &to_path };
+            self.found(&From { dir: from_dir, name: &name, path: &path }, &to, &stat)?;
         }
-        Ok(())
+        dir.release(self.rewrite)
     }
 
     /// Whether an entry is copied: it is not left out, or it is a directory with something below it that is brought back.
@@ -148,31 +154,18 @@ impl TreeCopier<'_> {
         let key = (stat.st_dev, stat.st_ino);
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&key) {
-                self.make_room(from, to)?;
+                make_room(from, to)?;
                 return rustix::fs::linkat(CWD, first, to.dir, to.name, AtFlags::empty()).map_err(|e| write()(e.into()));
             }
             self.links.insert(key, self.image.join(to.path));
         }
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let source =
-            rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        // Nobody else reaches the image's tree, so it may have its mode from the beginning.
-        let create = || rustix::fs::openat(to.dir, to.name, flags, self.rewrite.mode(stat) & Mode::from_raw_mode(0o777));
-        let dest = match create() {
-            Err(Errno::EXIST) => {
-                self.make_room(from, to)?;
-                create()
-            }
-            created => created,
-        };
-        let (source, dest) = (File::from(source), File::from(dest.map_err(|e| write()(e.into()))?));
-        self.filler.fill(Filling { source, dest, paths: (from.path.to_owned(), to.path.to_owned()) })
+        let (source, dest) = open_both(from, to, self.rewrite.mode(stat))?;
+        self.filler.fill(Filling::Open { source, dest, paths: (from.path.to_owned(), to.path.to_owned()) })
     }
 
     fn symlink(&self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
         let write = || CopyError::write(to.path);
-        self.make_room(from, to)?;
+        make_room(from, to)?;
         let target = rustix::fs::readlinkat(from.dir, from.name, Vec::new()).map_err(|e| CopyError::read(from.path)(e.into()))?;
         rustix::fs::symlinkat(target.as_c_str(), to.dir, to.name).map_err(|e| write()(e.into()))?;
         self.unopened(to, stat)
@@ -181,7 +174,7 @@ impl TreeCopier<'_> {
     /// A FIFO or device.
     fn node(&self, from: &From<'_>, to: &To<'_>, stat: &Stat) -> Result<(), CopyError> {
         let write = || CopyError::write(to.path);
-        self.make_room(from, to)?;
+        make_room(from, to)?;
         let mode = self.rewrite.mode(stat);
         rustix::fs::mknodat(to.dir, to.name, file_type(stat), mode, stat.st_rdev).map_err(|e| write()(e.into()))?;
         rustix::fs::chmodat(to.dir, to.name, mode, AtFlags::empty()).map_err(|e| write()(e.into()))?;
@@ -196,16 +189,34 @@ impl TreeCopier<'_> {
         set.and_then(|()| rustix::fs::utimensat(to.dir, to.name, &times, AtFlags::SYMLINK_NOFOLLOW))
             .map_err(|e| CopyError::write(to.path)(e.into()))
     }
+}
 
-    /// Removes the file or symlink an entry takes the place of.
-    fn make_room(&self, from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
-        match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
-            None => Ok(()),
-            Some(stat) if file_type(&stat) == FileType::Directory => {
-                Err(CopyError::FileOverDirectory { from: from.path.to_owned(), to: to.path.to_owned() })
-            }
-            Some(_) => rustix::fs::unlinkat(to.dir, to.name, AtFlags::empty()).map_err(|e| CopyError::write(to.path)(e.into())),
+/// Opens a regular file and makes its copy, with its mode, for writing.
+pub(super) fn open_both(from: &From<'_>, to: &To<'_>, mode: Mode) -> Result<(File, File), CopyError> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let source =
+        rustix::fs::openat(from.dir, from.name, flags, Mode::empty()).map_err(|e| CopyError::read(from.path)(e.into()))?;
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    // Nobody else reaches the image's tree, so it may have its mode from the beginning.
+    let create = || rustix::fs::openat(to.dir, to.name, flags, mode & Mode::from_raw_mode(0o777));
+    let dest = match create() {
+        Err(Errno::EXIST) => {
+            make_room(from, to)?;
+            create()
         }
+        created => created,
+    };
+    Ok((File::from(source), File::from(dest.map_err(|e| CopyError::write(to.path)(e.into()))?)))
+}
+
+/// Removes the file or symlink an entry takes the place of.
+fn make_room(from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
+    match lstat_in(to.dir, to.name).map_err(CopyError::write(to.path))? {
+        None => Ok(()),
+        Some(stat) if file_type(&stat) == FileType::Directory => {
+            Err(CopyError::FileOverDirectory { from: from.path.to_owned(), to: to.path.to_owned() })
+        }
+        Some(_) => rustix::fs::unlinkat(to.dir, to.name, AtFlags::empty()).map_err(|e| CopyError::write(to.path)(e.into())),
     }
 }
 
