@@ -3,8 +3,8 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _, Seek, SeekFrom, Write as _};
-use std::os::unix::fs::MetadataExt;
 
+use rustix::fs::Stat;
 use rustix::io::Errno;
 
 /// The attributes that belong to an image: capabilities, access lists, and what users set. Others are the builder's.
@@ -18,17 +18,17 @@ pub(super) fn is_portable_xattr(name: &OsStr) -> bool {
 /// Files up to this size are read and written: asking for shared blocks costs more than a copy of them.
 const SMALL: u64 = 128 << 10;
 
-/// Copies all of `from` into the empty file `to`; small contents go through `buffer`.
-pub(super) fn copy_content(from: &mut File, to: &mut File, buffer: &mut Vec<u8>) -> io::Result<()> {
-    let metadata = from.metadata()?;
-    if metadata.len() <= SMALL {
-        return copy_small(from, to, metadata.len(), buffer);
+/// Copies all of `from`, which `stat` is of, into the empty file `to`; small contents go through `buffer`.
+pub(super) fn copy_content(from: &mut File, stat: &Stat, to: &mut File, buffer: &mut Vec<u8>) -> io::Result<()> {
+    let length = u64::try_from(stat.st_size).unwrap_or_default();
+    if length <= SMALL {
+        return copy_small(from, to, length, buffer);
     }
-    if metadata.blocks().saturating_mul(512) >= metadata.len() {
+    if u64::try_from(stat.st_blocks).unwrap_or_default().saturating_mul(512) >= length {
         // std uses copy_file_range(2), which shares blocks where it can.
         return io::copy(from, to).map(drop);
     }
-    copy_sparse(from, to, metadata.len())
+    copy_sparse(from, to, length)
 }
 
 /// Without the questions about size and position that `read_to_end` asks of every file.
@@ -71,6 +71,8 @@ fn copy_sparse(from: &mut File, to: &mut File, length: u64) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -82,7 +84,8 @@ mod tests {
         from.set_len(16 << 20).expect("set_len");
         from.rewind().expect("rewind");
         let mut to = tempfile::tempfile().expect("tempfile");
-        copy_content(&mut from, &mut to, &mut Vec::new()).expect("copy");
+        let stat = rustix::fs::fstat(&from).expect("stat");
+        copy_content(&mut from, &stat, &mut to, &mut Vec::new()).expect("copy");
         assert_eq!(to.metadata().expect("metadata").len(), 16 << 20);
         assert!(to.metadata().expect("metadata").blocks() * 512 < 4 << 20, "it takes as much room as it looks");
         let mut tail = [0; 4];

@@ -73,8 +73,9 @@ fn fill(job: Filling, rewrite: &Rewrite, buffer: &mut Vec<u8>) -> Result<(), Cop
         }
     };
     let (mut source, mut dest) = (source, dest);
-    copy_content(&mut source, &mut dest, buffer).map_err(CopyError::write(&to))?;
-    set_attributes(rewrite, (source.as_fd(), &from), (dest.as_fd(), &to))?;
+    let stat = rustix::fs::fstat(&source).map_err(|e| CopyError::read(&from)(e.into()))?;
+    copy_content(&mut source, &stat, &mut dest, buffer).map_err(CopyError::write(&to))?;
+    set_attributes(rewrite, (source.as_fd(), &stat), (dest.as_fd(), &to))?;
     dir.map_or(Ok(()), |dir| dir.release(rewrite))
 }
 

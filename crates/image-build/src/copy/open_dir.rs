@@ -37,14 +37,14 @@ impl OpenDir {
     /// Gives up one hold of the directory; whoever has the last one finishes it.
     pub(super) fn release(self: Arc<Self>, rewrite: &Rewrite) -> Result<(), CopyError> {
         let Some(dir) = Arc::into_inner(self) else { return Ok(()) };
+        let stat = || rustix::fs::fstat(&dir.source).map_err(|e| CopyError::read(&dir.from)(e.into()));
         match dir.finish {
             Finish::Nothing => Ok(()),
             Finish::Mode => {
-                let stat = rustix::fs::fstat(&dir.source).map_err(|e| CopyError::read(&dir.from)(e.into()))?;
-                let mode = Mode::from_raw_mode(stat.st_mode & 0o7777);
+                let mode = Mode::from_raw_mode(stat()?.st_mode & 0o7777);
                 rustix::fs::fchmod(&dir.dest, mode).map_err(|e| CopyError::write(&dir.to)(e.into()))
             }
-            Finish::Attributes => set_attributes(rewrite, (dir.source.as_fd(), &dir.from), (dir.dest.as_fd(), &dir.to)),
+            Finish::Attributes => set_attributes(rewrite, (dir.source.as_fd(), &stat()?), (dir.dest.as_fd(), &dir.to)),
         }
     }
 }

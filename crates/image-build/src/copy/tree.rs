@@ -220,15 +220,14 @@ fn make_room(from: &From<'_>, to: &To<'_>) -> Result<(), CopyError> {
     }
 }
 
-/// Gives a copy owner, mode, attributes and time. Owner first, because that clears capabilities and setuid bits; time last.
+/// Gives a copy owner, mode, attributes and time, those of `from`, which `stat` is of, where they are not rewritten. Owner first, because that clears capabilities and setuid bits; time last.
 pub(super) fn set_attributes(
     rewrite: &Rewrite,
-    (from, from_path): (BorrowedFd<'_>, &Path),
+    (from, stat): (BorrowedFd<'_>, &Stat),
     (to, to_path): (BorrowedFd<'_>, &Path),
 ) -> Result<(), CopyError> {
-    let stat = rustix::fs::fstat(from).map_err(|e| CopyError::read(from_path)(e.into()))?;
     let set = || -> std::io::Result<()> {
-        let (uid, gid) = rewrite.owner(&stat);
+        let (uid, gid) = rewrite.owner(stat);
         // Most are made as they should be, and to ask is a tenth of the price of setting.
         let made = rustix::fs::fstat(to)?;
         let owner_differs = (Some(made.st_uid), Some(made.st_gid)) != (uid.map(Uid::as_raw), gid.map(Gid::as_raw));
@@ -237,7 +236,7 @@ pub(super) fn set_attributes(
         }
         // Before the mode: setting an access list changes it.
         let has_attributes = copy_xattrs(from, to, is_portable_xattr)?;
-        let mode = rewrite.mode(&stat);
+        let mode = rewrite.mode(stat);
         if owner_differs || has_attributes || made.st_mode & 0o7777 != mode.as_raw_mode() {
             rustix::fs::fchmod(to, mode)?;
         }
