@@ -4,7 +4,7 @@ import contextlib
 
 from demo import processes
 
-PORTS = {"hub": "hub_http", "registry": "registry", "dist-git": "dist_git"}
+PORTS = {"hub": ("hub_http", "hub_https"), "registry": ("registry",), "dist-git": ("dist_git",)}
 
 
 @contextlib.contextmanager
@@ -20,4 +20,5 @@ def away(scene, name):
         yield
     finally:
         again = processes.start(scene, name, command, environment)
-        processes.wait_until(scene, again, lambda: processes.answers(scene.port(PORTS[name])))
+        ports = [scene.port(port) for port in PORTS[name]]
+        processes.wait_until(scene, again, lambda: all(map(processes.answers, ports)))
