@@ -24,8 +24,6 @@ pub struct Fillers<J, E> {
     /// Jobs in a full group.
     group: usize,
     outcome: Arc<Outcome<E>>,
-    /// Closes when the last thread has ended.
-    ended: Receiver<()>,
 }
 
 #[derive(Debug)]
@@ -74,7 +72,6 @@ impl<J: Send, E: Send> Fillers<J, E> {
         let threads = thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
         let (jobs, receiver) = sync_channel(GROUPS);
         let receiver = Arc::new(Mutex::new(receiver));
-        let (alive, ended) = sync_channel(0);
         let outcome = Arc::new(Outcome {
             failed: AtomicBool::new(false),
             first: Mutex::new(None),
@@ -82,13 +79,10 @@ impl<J: Send, E: Send> Fillers<J, E> {
             none_left: Condvar::new(),
         });
         for _ in 0..threads {
-            let (receiver, outcome, alive, mut work) = (Arc::clone(&receiver), Arc::clone(&outcome), alive.clone(), worker());
-            Builder::new().name("fill".to_owned()).spawn_scoped(scope, move || {
-                let _alive: SyncSender<()> = alive;
-                work_off(&receiver, &outcome, &mut work);
-            })?;
+            let (receiver, outcome, mut work) = (Arc::clone(&receiver), Arc::clone(&outcome), worker());
+            Builder::new().name("fill".to_owned()).spawn_scoped(scope, move || work_off(&receiver, &outcome, &mut work))?;
         }
-        Ok(Self { jobs, next: RefCell::default(), group: (queue / GROUPS).max(1), outcome, ended })
+        Ok(Self { jobs, next: RefCell::default(), group: (queue / GROUPS).max(1), outcome })
     }
 
     /// Has a job done, with the next ones; `false` when an earlier one failed, and this one is not.
@@ -122,17 +116,13 @@ impl<J: Send, E: Send> Fillers<J, E> {
         self.outcome.first.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Waits until everything is done.
+    /// Waits until everything is done, and lets the threads end.
     ///
     /// # Errors
     /// The first failure, unless it was taken.
     pub fn finish(self) -> Result<(), E> {
-        self.hand_over(self.next.take());
-        let Self { jobs, outcome, ended, .. } = self;
-        drop(jobs);
-        // Only ever an error: that all senders are gone.
-        let _ = ended.recv();
-        outcome.first.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
+        self.wait();
+        self.take_failure().map_or(Ok(()), Err)
     }
 }
 
