@@ -30,7 +30,7 @@ pub use container_yaml::{
 };
 pub use digest::{Digest, DigestError};
 pub use fault::FaultCode;
-pub use hex::hex;
+pub use hex::{hex, unhex};
 pub use ids::{BuildId, EventId, RepoId, TaskId};
 pub use image_labels::{ImageLabels, LabelError};
 pub use image_tags::{BuildKind, ImageTagSet};

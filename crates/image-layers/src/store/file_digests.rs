@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 
-use build_model::{Digest, hex};
+use build_model::{Digest, hex, unhex};
 
 use super::Store;
 use super::error::StoreError;
@@ -99,17 +99,10 @@ fn parse(record: &[u8]) -> Option<FileDigest> {
     let (size, list) = (text()?.parse().ok()?, text()?);
     let digest = |pair: &str| {
         let (name, value) = pair.split_once('=')?;
-        Some((FileDigestAlgorithm::from_name(name)?, bytes_of(value)?))
+        Some((FileDigestAlgorithm::from_name(name)?, unhex(value.as_bytes())?.into_vec()))
     };
     let digests = list.split(',').map(digest).collect::<Option<_>>()?;
     Some(FileDigest { path: fields.next()?.to_vec(), size, digests })
-}
-
-fn bytes_of(hex: &str) -> Option<Vec<u8>> {
-    if !hex.len().is_multiple_of(2) || !hex.is_ascii() {
-        return None;
-    }
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
 }
 
 #[cfg(test)]

@@ -12,6 +12,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
+use build_model::{hex, unhex};
+
 /// Seconds and nanoseconds of a file's last change (`st_ctim`).
 type Changed = (i64, i64);
 
@@ -46,9 +48,7 @@ impl UnpackedDigests {
         for (number, inode) in &self.inodes {
             if let Some(Hashed { size, sha256 }) = inode.hashed {
                 let (seconds, nanoseconds) = inode.changed;
-                write!(file, "{number} {seconds} {nanoseconds} {size} ")?;
-                sha256.iter().try_for_each(|byte| write!(file, "{byte:02x}"))?;
-                file.write_all(b"\n")?;
+                writeln!(file, "{number} {seconds} {nanoseconds} {size} {}", hex(&sha256))?;
             }
         }
         file.into_inner().map(drop).map_err(io::IntoInnerError::into_error)
@@ -69,13 +69,9 @@ fn parse(line: &str) -> Option<(u64, Inode)> {
     let mut words = line.split(' ');
     let number = words.next()?.parse().ok()?;
     let changed = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-    let (size, hex) = (words.next()?.parse().ok()?, words.next()?);
-    if hex.len() != 64 || !hex.is_ascii() || words.next().is_some() {
+    let (size, sha256) = (words.next()?.parse().ok()?, unhex(words.next()?.as_bytes())?.as_ref().try_into().ok()?);
+    if words.next().is_some() {
         return None;
-    }
-    let mut sha256 = [0; 32];
-    for (at, byte) in sha256.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hex.get(2 * at..2 * at + 2)?, 16).ok()?;
     }
     Some((number, Inode { changed, hashed: Some(Hashed { size, sha256 }) }))
 }

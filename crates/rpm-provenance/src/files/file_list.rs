@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use build_model::Nvra;
+use build_model::{Nvra, unhex};
 
 use crate::RpmIdent;
 use crate::header::{Header, HeaderError, tag};
@@ -242,24 +242,9 @@ fn names(header: &Header) -> Result<Names<'_>, HeaderError> {
     Ok((dirs, names))
 }
 
-fn unhex(text: &[u8]) -> Option<Box<[u8]>> {
-    let digit = |b: &u8| char::from(*b).to_digit(16).and_then(|d| u8::try_from(d).ok());
-    if !text.len().is_multiple_of(2) {
-        return None;
-    }
-    text.chunks_exact(2).map(|pair| Some(digit(pair.first()?)? << 4 | digit(pair.get(1)?)?)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn digests_are_hex_or_nothing() {
-        assert_eq!(unhex(b"00fFa1").as_deref(), Some(&[0, 255, 161][..]));
-        assert_eq!(unhex(b"").as_deref(), Some(&[][..]));
-        assert!(unhex(b"0").is_none() && unhex(b"zz").is_none());
-    }
 
     /// A header of the given entries (tag, type, offset, count) without a region.
     fn header(entries: &[(u32, u32, u32, u32)], data: &[u8]) -> Result<Header, HeaderError> {
