@@ -78,18 +78,9 @@ fn addresses(settings: &str) -> BTreeMap<String, String> {
 /// The SCM URL of a submodule. Relative addresses are taken from the repository's own.
 fn resolve(parent: &ScmUrl, module: &Submodule) -> Result<ScmUrl, String> {
     let url = module.url.as_deref().ok_or("has no address in .gitmodules")?;
-    let text = if url.starts_with("./") || url.starts_with("../") {
-        let mut path: Vec<&str> = parent.repository.split('/').collect();
-        for part in url.split('/') {
-            match part {
-                "" | "." => {}
-                ".." if path.len() > 1 => drop(path.pop()),
-                ".." => return Err("has an address that leads out of the server".to_owned()),
-                name => path.push(name),
-            }
-        }
+    let text = if is_relative(url) {
         let user = parent.user.as_ref().map(|user| format!("{user}@")).unwrap_or_default();
-        format!("{}://{user}{}{}", parent.scheme, parent.host, path.join("/"))
+        relative(&format!("{}://{user}{}{}", parent.scheme, parent.host, parent.repository), url)?
     } else {
         match url.split_once("://") {
             Some(("https" | "http" | "ssh" | "file", _)) => format!("git+{url}"),
@@ -98,6 +89,30 @@ fn resolve(parent: &ScmUrl, module: &Submodule) -> Result<ScmUrl, String> {
         }
     };
     format!("{text}#{}", module.commit).parse::<ScmUrl>().map_err(|e| e.to_string())
+}
+
+/// Whether an address is to be taken from that of the repository it stands in.
+pub(crate) fn is_relative(url: &str) -> bool {
+    url.starts_with("./") || url.starts_with("../")
+}
+
+/// `../lib` beside `https://HOST/a/web.git` is `https://HOST/a/lib`.
+pub(crate) fn relative(parent: &str, url: &str) -> Result<String, &'static str> {
+    let path_at = match parent.find("://") {
+        Some(scheme) => parent[scheme + 3..].find('/').map(|slash| scheme + 3 + slash + 1),
+        None => parent.find(':').map(|colon| colon + 1),
+    };
+    let (place, path) = parent.split_at(path_at.ok_or("has a relative address, and its repository has no path")?);
+    let mut path: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    for part in url.split('/') {
+        match part {
+            "" | "." => {}
+            ".." if !path.is_empty() => drop(path.pop()),
+            ".." => return Err("has an address that leads out of the server"),
+            name => path.push(name),
+        }
+    }
+    Ok(format!("{place}{}", path.join("/")))
 }
 
 /// What fetching submodules needs besides the tree.

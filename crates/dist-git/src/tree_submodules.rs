@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use crate::DistGitError;
 use crate::fetched_tree::{TreeRequest, fetch_files};
 use crate::git::Git;
-use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodule, free_place, list};
+use crate::submodules::{MAX_COUNT, MAX_DEPTH, Submodule, free_place, is_relative, list, relative};
 
 /// How many were fetched, and how deep this one is.
 #[derive(Debug, Default)]
@@ -84,7 +84,7 @@ fn address<'t>(parent: &str, transport: &'t str, url: &str) -> Result<(String, &
     if url.chars().any(|c| c.is_whitespace() || c.is_control()) {
         return Err("has an address with a blank or a control character");
     }
-    if url.starts_with("./") || url.starts_with("../") {
+    if is_relative(url) {
         return Ok((relative(parent, url)?, transport));
     }
     let (authority, path, transport) = match url.split_once("://") {
@@ -117,25 +117,6 @@ fn address<'t>(parent: &str, transport: &'t str, url: &str) -> Result<(String, &
         return Err(UNUSABLE);
     }
     Ok((url.to_owned(), transport))
-}
-
-/// `../lib` beside `https://HOST/a/web.git` is `https://HOST/a/lib`.
-fn relative(parent: &str, url: &str) -> Result<String, &'static str> {
-    let path_at = match parent.find("://") {
-        Some(scheme) => parent[scheme + 3..].find('/').map(|slash| scheme + 3 + slash + 1),
-        None => parent.find(':').map(|colon| colon + 1),
-    };
-    let (place, path) = parent.split_at(path_at.ok_or("has a relative address, and its repository has no path")?);
-    let mut path: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
-    for part in url.split('/') {
-        match part {
-            "" | "." => {}
-            ".." if !path.is_empty() => drop(path.pop()),
-            ".." => return Err("has an address that leads out of the server"),
-            name => path.push(name),
-        }
-    }
-    Ok(format!("{place}{}", path.join("/")))
 }
 
 #[cfg(test)]
