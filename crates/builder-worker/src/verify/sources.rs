@@ -86,7 +86,7 @@ async fn fetch_lookaside(places: &LookasideSettings, url: &ScmUrl, root: &Path, 
 
 /// An error, whose move it is and what to do, where an image is verified and not built.
 fn with_next_step(error: &dyn Diagnose, place: &str) -> String {
-    let told = chain_of(error);
+    let told = chain(error);
     match error.blame() {
         _ if error.is_transient() => format!("{told}; verify again when {place} answers"),
         Blame::Packager => format!("{told}; {place} no longer has what the image was built from: ask those who run it"),
@@ -95,17 +95,6 @@ fn with_next_step(error: &dyn Diagnose, place: &str) -> String {
             _ => format!("{told}; this is for those who run {place}"),
         },
     }
-}
-
-/// [`chain`] of a trait object.
-fn chain_of(error: &dyn Diagnose) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told = format!("{told}: {cause}");
-        source = cause.source();
-    }
-    told
 }
 
 #[cfg(test)]
