@@ -6,13 +6,14 @@ use std::path::Path;
 /// What each crate of ours may depend on among ours, tests included.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("build-model", &[]),
-    ("koji-session", &["build-model"]),
+    ("system-authorities", &[]),
+    ("koji-session", &["build-model", "system-authorities"]),
     ("dist-git", &["build-model"]),
     ("dockerfile", &["build-model"]),
     ("image-layers", &["build-model"]),
     ("content-generator", &["build-model"]),
     ("registry", &["build-model", "image-layers"]),
-    ("rpm-provenance", &["build-model", "image-layers"]),
+    ("rpm-provenance", &["build-model", "image-layers", "system-authorities"]),
     ("image-build", &["build-model", "dockerfile", "image-layers"]),
     ("python", &["build-model"]),
 ];

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use build_model::{Blame, Diagnose};
-use rpm_provenance::with_system_authorities;
+use system_authorities::with_system_authorities;
 use tokio::io::AsyncWriteExt;
 use url::Url;
 

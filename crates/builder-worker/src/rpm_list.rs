@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use build_model::{Nvr, Nvra};
 use futures_util::StreamExt as _;
-use rpm_provenance::{KnownRpm, with_system_authorities};
+use rpm_provenance::KnownRpm;
+use system_authorities::with_system_authorities;
 
 /// The RPMs of the pinned repositories by name.
 pub(crate) type RpmList = HashMap<Nvra, KnownRpm>;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use reqwest::{Certificate, Client, ClientBuilder, Identity};
+use system_authorities::with_system_authorities;
 use url::Url;
 
 use crate::kerberos::{Handshake, KerberosError, KerberosIdentity};
@@ -204,6 +205,7 @@ fn build_client(config: &HubConfig, at_most_tls_1_2: bool) -> Result<Client, Hub
         .tcp_keepalive_interval(Duration::from_secs(15))
         .tcp_keepalive_retries(4);
     let mut only = Vec::new();
+    let mut identified = false;
     if let Some(ca) = &config.ca {
         only.extend(read_ca(ca)?);
     }
@@ -212,14 +214,17 @@ fn build_client(config: &HubConfig, at_most_tls_1_2: bool) -> Result<Client, Hub
             only.extend(read_ca(ca)?);
         }
         builder = builder.identity(read_identity(pem)?);
-    }
-    // Reading all authorities of the system takes longer than many a call; a hub without TLS needs none.
-    if !only.is_empty() || config.url.starts_with("http://") {
-        builder = builder.tls_certs_only(only);
+        identified = true;
     }
     if at_most_tls_1_2 {
         builder = builder.tls_version_max(reqwest::tls::Version::TLS_1_2);
     }
+    // A hub without TLS takes it as well: a configuration that trusts nobody costs as much as one that reads everything.
+    builder = match (only.is_empty(), identified || at_most_tls_1_2) {
+        (true, false) => with_system_authorities(builder),
+        (true, true) => builder,
+        (false, _) => builder.tls_certs_only(only),
+    };
     builder.build().map_err(|source| HubError::Tls { url: config.url.clone(), source })
 }
 

@@ -19,7 +19,6 @@ pub mod repodata;
 pub mod report;
 pub mod rpmdb;
 mod rule;
-mod tls;
 mod verdict;
 
 pub use dependencies::PackageDependencies;
@@ -31,5 +30,4 @@ pub use proof::{Origin, PackageVerdict, Problem, Proof, ProofError, ProvenPackag
 pub use report::{Provenance, Report};
 pub use rpmdb::{RpmDb, RpmDbError, RpmDbFormat, UnreadableHeader};
 pub use rule::{MatchedBy, Rule};
-pub use tls::with_system_authorities;
 pub use verdict::{BuildStep, Verdict};

@@ -8,10 +8,9 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use system_authorities::with_system_authorities;
 use tokio::io::AsyncSeekExt as _;
 use url::Url;
-
-use crate::tls::with_system_authorities;
 
 /// A file could not be had from a content source, or is not the one that was promised.
 #[derive(Debug, thiserror::Error)]
