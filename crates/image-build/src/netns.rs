@@ -18,6 +18,11 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space}
 
 use crate::sandbox::{SandboxError, UserNamespace};
 
+/// Smallest, first and largest receive buffer of a TCP socket in the namespace, in bytes (tcp(7), `tcp_rmem`). A whole RPM
+/// fits into the first one: who sends it need not wait for who reads it, and the kernel need not wake one for the other
+/// every 128 KiB (the usual first size). That took a fifth of the time in which dnf fetches what is cached.
+const RECEIVE_BUFFER: &str = "4096 4194304 8388608";
+
 type Request = (u16, Sender<io::Result<TcpListener>>);
 
 /// The namespace. A thread of its own lives in it and opens sockets; a bind mount gives it a path for the runtime.
@@ -109,6 +114,10 @@ fn enter(mount_point: &Path, existing: Option<&OwnedFd>) -> Result<(), SandboxEr
         None => unshare_network().map_err(failed("unshare"))?,
     }
     loopback_up().map_err(failed("switch the loopback interface on"))?;
+    // Of the namespace of who opens it; a kernel that refuses is slower, no more.
+    if let Err(error) = std::fs::write("/proc/sys/net/ipv4/tcp_rmem", RECEIVE_BUFFER) {
+        tracing::debug!(%error, "receive buffers in the network namespace stay as they are");
+    }
     // `self` would be the main thread's.
     mount_bind("/proc/thread-self/ns/net", mount_point).map_err(|e| failed("mount it")(e.into()))
 }

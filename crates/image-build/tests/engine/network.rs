@@ -41,6 +41,8 @@ fn listener() {
     let (outside, outside_port) = host_listener();
     let network = IsolatedNetwork::new(world.dir.path(), Some(&world.user_namespace())).expect("network");
     let inside = network.listen(3128).expect("listen");
+    let buffer = rustix::net::sockopt::socket_recv_buffer_size(&inside).expect("its receive buffer");
+    assert!(buffer >= 4 << 20, "{buffer} bytes do not hold an RPM");
     let server = std::thread::spawn(move || {
         let (stream, _) = inside.accept().expect("accept");
         let mut lines = BufReader::new(stream.try_clone().expect("clone")).lines();
