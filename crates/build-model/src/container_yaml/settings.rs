@@ -70,6 +70,9 @@ impl Platforms {
 }
 
 impl ContainerYaml {
+    /// A file larger than this is no settings file.
+    pub const MAX_BYTES: usize = yaml_tree::MAX_BYTES;
+
     /// Reads the text of a `container.yaml`. `file` is its name for messages. An empty file asks for nothing.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::time::Duration;
 use build_model::BoxedDiagnose;
 use koji_session::{Credentials, HubConfig, RetryPolicy, Session};
 
+use crate::download::read_authority;
 use crate::provenance::KojiFiles;
 
 /// Options of subcommands that read from a hub, without login.
@@ -22,34 +23,20 @@ pub struct HubArgs {
     ca: Option<PathBuf>,
 }
 
-/// The hub cannot be asked.
+/// The hub cannot be asked: none was named.
 #[derive(Debug, thiserror::Error)]
-pub enum HubArgsError {
-    /// None was named.
-    #[error("no hub is named")]
-    NoHub,
-    /// A file of certificates cannot be read.
-    #[error("cannot read the certificate authority {path}")]
-    Ca {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-}
+#[error("no hub is named")]
+pub struct NoHubError;
 
-impl build_model::Diagnose for HubArgsError {
+impl build_model::Diagnose for NoHubError {
     fn blame(&self) -> build_model::Blame {
         build_model::Blame::Site
     }
     fn kind(&self) -> &'static str {
-        match self {
-            HubArgsError::NoHub => "hub-not-named",
-            HubArgsError::Ca { .. } => "certificate-authority",
-        }
+        "hub-not-named"
     }
     fn hint(&self) -> Option<String> {
-        matches!(self, HubArgsError::NoHub).then(|| "name it with --hub URL".into())
+        Some("name it with --hub URL".into())
     }
 }
 
@@ -74,18 +61,15 @@ impl HubArgs {
     /// # Errors
     /// When the certificate authority cannot be read.
     pub fn files(&self) -> Result<KojiFiles, BoxedDiagnose> {
-        let ca = match &self.ca {
-            Some(path) => Some(std::fs::read(path).map_err(|source| HubArgsError::Ca { path: path.clone(), source })?),
-            None => None,
-        };
+        let ca = read_authority(self.ca.as_deref())?;
         Ok(KojiFiles::new(&self.topurl()?, ca.as_deref())?)
     }
 
-    fn url(&self) -> Result<&str, HubArgsError> {
-        self.hub.as_deref().ok_or(HubArgsError::NoHub)
+    fn url(&self) -> Result<&str, NoHubError> {
+        self.hub.as_deref().ok_or(NoHubError)
     }
 
-    fn topurl(&self) -> Result<String, HubArgsError> {
+    fn topurl(&self) -> Result<String, NoHubError> {
         let hub = self.url()?.trim_end_matches('/');
         let guessed =
             || hub.strip_suffix("kojihub").map_or_else(|| format!("{hub}/kojifiles"), |base| format!("{base}kojifiles"));

@@ -1,7 +1,7 @@
 //! What `ADD https://…` and ADD of git repositories get, where a build has the machine's network
-//! (`containerbuild build --network=host`; never in a task): files by an HTTP client of its own, repositories by `dist-git`.
+//! (`containerbuild build --network=host`; never in a task): files by [`Downloads`], repositories by `dist-git`.
 
-mod http;
+mod file_error;
 
 use std::future::Future;
 use std::path::Path;
@@ -12,8 +12,8 @@ use dist_git::TreeRequest;
 use dockerfile::{GitSource, GitTransport};
 use image_build::{CancelFlag, FetchedTree, Progress, ProgressEvent, RemoteFetcher};
 
-use http::FileClient;
-pub(crate) use http::FileFetchError;
+use crate::download::{DownloadSetupError, Downloads};
+use file_error::AddFileError;
 
 /// The largest file, and the largest file of a repository: what is added to an image is far smaller.
 const MAX_BYTES: u64 = 8 << 30;
@@ -22,7 +22,7 @@ const CANCEL_POLL: Duration = Duration::from_millis(100);
 
 /// Fetches with the machine's network. Its calls block, and must come from a thread of the runtime that may.
 pub(crate) struct HostFetcher<'a> {
-    client: FileClient,
+    downloads: Downloads,
     runtime: tokio::runtime::Handle,
     /// The agent that repositories over ssh are fetched with, when the build was given one.
     ssh_agent: Option<&'a Path>,
@@ -53,9 +53,9 @@ impl<'a> HostFetcher<'a> {
         ssh_agent: Option<&'a Path>,
         progress: &'a dyn Progress,
         cancel: &'a CancelFlag,
-    ) -> Result<Self, FileFetchError> {
-        let client = FileClient::new(MAX_BYTES)?;
-        Ok(Self { client, runtime: tokio::runtime::Handle::current(), ssh_agent, progress, cancel })
+    ) -> Result<Self, DownloadSetupError> {
+        let downloads = Downloads::new(None)?;
+        Ok(Self { downloads, runtime: tokio::runtime::Handle::current(), ssh_agent, progress, cancel })
     }
 
     fn wait<T, E: Into<BoxedDiagnose>>(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<T, BoxedDiagnose> {
@@ -75,7 +75,8 @@ impl<'a> HostFetcher<'a> {
 
 impl RemoteFetcher for HostFetcher<'_> {
     fn file(&self, url: &str, into: &Path) -> Result<Option<i64>, BoxedDiagnose> {
-        self.wait(self.client.fetch(url, into))
+        let downloaded = self.wait(async { self.downloads.fetch(url, into, MAX_BYTES).await.map_err(AddFileError::from) })?;
+        Ok(downloaded.modified)
     }
 
     fn repository(&self, source: &GitSource, keep_git_dir: bool, into: &Path) -> Result<FetchedTree, BoxedDiagnose> {

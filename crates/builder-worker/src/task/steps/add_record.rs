@@ -10,12 +10,13 @@ use std::fs::Permissions;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use build_model::{Arch, Blame, BoxedDiagnose, Diagnose, Nvr};
+use build_model::{Arch, BoxedDiagnose, Nvr};
 use image_build::BuiltImage;
 use image_layers::{FileDigestAlgorithm, History, MergedView, PackOptions, Store, assemble_image, pack_layer};
 use rpm_provenance::{ContentSource, ProvenPackage};
 use serde_json::{Value, json};
 
+use super::commit_file::{CommitFileError, text_of};
 use crate::config::ImageSettings;
 use crate::man_page::man_page;
 use crate::task::run::WorkFileError;
@@ -50,40 +51,18 @@ pub struct Record<'a> {
     pub source_date_epoch: i64,
 }
 
-/// The help file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{HELP} must be a text file of at most {MAX_HELP} bytes")]
-pub struct BadHelp;
-
-impl Diagnose for BadHelp {
-    fn blame(&self) -> Blame {
-        Blame::Packager
-    }
-    fn kind(&self) -> &'static str {
-        "help-file"
-    }
-}
-
 /// The repository's help file; `None` when there is none.
 ///
 /// # Errors
-/// [`BadHelp`]; links are not followed.
-pub fn read_help(root: &Path) -> Result<Option<String>, BoxedDiagnose> {
-    let path = root.join(HELP);
-    let bytes = match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Ok(meta) if meta.is_file() && meta.len() <= MAX_HELP => std::fs::read(&path),
-        Ok(_) => return Err(BadHelp.into()),
-        Err(error) => Err(error),
-    };
-    let bytes = bytes.map_err(|source| WorkFileError { path, source })?;
-    Ok(Some(String::from_utf8(bytes).map_err(|_| BadHelp)?))
+/// It is no text file of the commit.
+pub fn read_help(root: &Path) -> Result<Option<String>, CommitFileError> {
+    text_of(root, HELP, MAX_HELP)
 }
 
 /// Adds the layer to `built`. `dir` is an absent directory.
 ///
 /// # Errors
-/// The store's, the disk's, or [`BadHelp`].
+/// The store's, the disk's, or those of [`read_help`].
 pub fn add_record(
     store: &Store,
     settings: &ImageSettings,
@@ -234,16 +213,5 @@ mod tests {
         made.write("root/buildinfo/x", b"x").expect("written");
         let mode = |path: &str| upper.join(path).metadata().expect("there").mode() & 0o7777;
         assert_eq!((mode("root"), mode("root/buildinfo"), mode("root/buildinfo/x")), (0o550, 0o755, 0o644));
-    }
-
-    #[test]
-    fn a_help_file_is_read_but_no_link_is_followed() {
-        let dir = tempfile::tempdir().expect("a directory");
-        assert_eq!(read_help(dir.path()).expect("no file"), None);
-        std::fs::write(dir.path().join(HELP), "# NAME\n").expect("written");
-        assert_eq!(read_help(dir.path()).expect("read").as_deref(), Some("# NAME\n"));
-        std::fs::remove_file(dir.path().join(HELP)).expect("removed");
-        std::os::unix::fs::symlink("/etc/passwd", dir.path().join(HELP)).expect("a link");
-        assert_eq!(read_help(dir.path()).expect_err("refused").kind(), "help-file");
     }
 }

@@ -11,6 +11,7 @@ use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::Fetched;
+use super::commit_file::{CommitFileError, text_of};
 use crate::config::LookasideSettings;
 use crate::download::{DownloadError, Downloads, read_authority};
 use crate::task::run::{TaskContext, WorkFileError};
@@ -28,8 +29,8 @@ pub enum LookasideError {
         count: usize,
     },
     /// `sources` is no text file of the commit.
-    #[error("{SOURCES} must be a text file of at most {MAX_SOURCES} bytes")]
-    NotText,
+    #[error(transparent)]
+    Sources(#[from] CommitFileError),
     /// The site takes no MD5.
     #[error("{SOURCES}:{line}: the MD5 of {name} is too weak for this site")]
     Md5 {
@@ -84,6 +85,7 @@ impl Diagnose for LookasideError {
     fn blame(&self) -> Blame {
         match self {
             LookasideError::NoCache { .. } => Blame::Site,
+            LookasideError::Sources(error) => error.blame(),
             LookasideError::Fetch { source, .. } if !source.is_not_found() && source.kind() != "download-too-large" => {
                 Blame::Site
             }
@@ -93,7 +95,7 @@ impl Diagnose for LookasideError {
     fn kind(&self) -> &'static str {
         match self {
             LookasideError::NoCache { .. } => "lookaside-none",
-            LookasideError::NotText => "sources-file",
+            LookasideError::Sources(_) => "sources-file",
             LookasideError::Md5 { .. } => "lookaside-md5",
             LookasideError::Fetch { .. } => "lookaside-fetch",
             LookasideError::TooLarge { .. } => "lookaside-too-large",
@@ -106,7 +108,7 @@ impl Diagnose for LookasideError {
             LookasideError::NoCache { .. } => {
                 "set lookaside.url in the builders' configuration, or remove the file from the repository".into()
             }
-            LookasideError::NotText => "let your site's command (`fedpkg new-sources FILE…`) write it".into(),
+            LookasideError::Sources(_) => "let your site's command (`fedpkg new-sources FILE…`) write it".into(),
             LookasideError::Md5 { .. } => "upload the file again with a current client, which records its SHA-512".into(),
             LookasideError::Fetch { source, name, .. } if source.is_not_found() => {
                 format!("upload {name} (`fedpkg upload {name}`) before building the commit")
@@ -130,16 +132,12 @@ impl Diagnose for LookasideError {
 /// # Errors
 /// [`LookasideError`] or the file's first bad line.
 pub fn read_sources(root: &Path, site: &LookasideSettings) -> Result<Vec<LookasideFile>, BoxedDiagnose> {
-    let path = root.join(SOURCES);
-    let text = match path.symlink_metadata() {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Ok(meta) if meta.is_dir() => return Ok(Vec::new()), // a directory of this name is the packager's own
-        Ok(meta) if meta.is_file() && meta.len() <= MAX_SOURCES => std::fs::read(&path),
-        Ok(_) => return Err(LookasideError::NotText.into()),
-        Err(error) => Err(error),
-    };
-    let bytes = text.map_err(|source| WorkFileError { path, source })?;
-    let files = parse_sources(&String::from_utf8(bytes).map_err(|_| LookasideError::NotText)?)?;
+    // A directory of this name is the packager's own.
+    if root.join(SOURCES).symlink_metadata().is_ok_and(|meta| meta.is_dir()) {
+        return Ok(Vec::new());
+    }
+    let Some(text) = text_of(root, SOURCES, MAX_SOURCES).map_err(LookasideError::from)? else { return Ok(Vec::new()) };
+    let files = parse_sources(&text)?;
     if let Some(weak) = files.iter().find(|file| file.hash_type == HashType::Md5 && !site.allow_md5) {
         return Err(LookasideError::Md5 { line: weak.line, name: weak.name.clone() }.into());
     }
@@ -214,8 +212,8 @@ impl Cache<'_> {
             }
             let part = scratch.join(&file.name);
             let url = self.url.of(self.source, file);
-            let size = self.downloads.fetch(&url, &part, file_limit).await;
-            total += size.map_err(|source| LookasideError::Fetch { line, name: name.clone(), source })?;
+            let downloaded = self.downloads.fetch(&url, &part, file_limit).await;
+            total += downloaded.map_err(|source| LookasideError::Fetch { line, name: name.clone(), source })?.size;
             if total > total_limit {
                 return Err(LookasideError::TooLarge { line, name, limit_mb: self.site.max_total_mb }.into());
             }

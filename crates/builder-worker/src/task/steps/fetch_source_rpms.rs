@@ -201,8 +201,7 @@ async fn fetch_one(
         };
         return Ok((fetched, remark));
     }
-    let problem = DownloadError::NotFound { url: base };
-    Err(SourceFileError::Fetch { build, source: problem }.into())
+    Err(SourceFileError::Fetch { build, source: DownloadError::not_found(&base) }.into())
 }
 
 /// Largest source package when the hub does not know its size.

@@ -12,6 +12,7 @@ mod check_lookaside_use;
 mod check_namespace;
 mod check_repository;
 mod clock;
+mod commit_file;
 mod compare_arches;
 mod fetch_lookaside;
 mod fetch_source;

@@ -47,7 +47,7 @@ pub async fn publish_index(
         return Ok(Published { digest, media_type, pull_specs });
     }
     let members: Vec<IndexMember> = results.iter().map(|r| r.member.clone()).collect();
-    let pushed = registry.push_index_of(&members, host, &pinned.repository, &fixed).await?;
+    let pushed = registry.push_index(&members, host, &pinned.repository, &fixed).await?;
     let arches = results.iter().map(|r| r.arch.as_str()).collect::<Vec<_>>().join(" ");
     context.log.step(&format!("pushed the index of {arches}"));
     for spec in &pushed.pull_specs {

@@ -1,12 +1,12 @@
 //! After the checkout: `container.yaml` and the files beside it (docs/CONTAINER-YAML.md). What they say is known before
 //! anything is pulled, reserved or built; `build_model::ContainerYaml` reads the text, this file the checkout.
 
-use std::io::Read;
 use std::path::Path;
 
 use build_model::{AdditionalTags, Arch, Blame, BoxedDiagnose, ContainerYaml, Diagnose, ImageTag};
 use dockerfile::{Base, BuildPlan, Instruction, InstructionKind, KeyValue};
 
+use super::commit_file::text_of;
 use crate::task::run::TaskContext;
 
 const CONTAINER_YAML: &str = "container.yaml";
@@ -18,8 +18,8 @@ const NOT_USED: [(&str, &str); 2] = [
 ];
 /// Files that made the earlier service bring in what is no RPM. A Dockerfile beside one counts on what it names.
 const FETCHED: [&str; 3] = ["fetch-artifacts-koji.yaml", "fetch-artifacts-pnc.yaml", "fetch-artifacts-url.yaml"];
-/// Larger than `ContainerYaml::parse` takes; it says what is wrong with a file of this size.
-const MAX_BYTES: u64 = 1 << 20;
+/// Either file is shorter, or something else.
+const MAX_BYTES: u64 = ContainerYaml::MAX_BYTES as u64;
 
 /// What the repository says about the build besides its Dockerfile.
 #[derive(Debug)]
@@ -35,28 +35,6 @@ pub struct RepositorySettings {
 /// Why the files beside the Dockerfile cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum RepositorySettingsError {
-    /// It is there and cannot be read.
-    #[error("cannot read {name}")]
-    Read {
-        /// The file.
-        name: &'static str,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// It is a directory, a device, or a link that leaves the checkout.
-    #[error("{name} must be a file of the repository")]
-    NotAFile {
-        /// The file.
-        name: &'static str,
-    },
-    /// It is no text.
-    #[error("{name}:{line}: the file is not UTF-8 text")]
-    NotText {
-        /// The file.
-        name: &'static str,
-        /// The line of the first byte that is not text.
-        line: usize,
-    },
     /// It would bring in what is no RPM.
     #[error("{name} is not supported: an image holds only RPMs of this Koji")]
     Fetched {
@@ -77,15 +55,12 @@ pub enum RepositorySettingsError {
 
 impl Diagnose for RepositorySettingsError {
     fn blame(&self) -> Blame {
-        match self {
-            RepositorySettingsError::Read { .. } => Blame::Site,
-            _ => Blame::Packager,
-        }
+        Blame::Packager
     }
     fn kind(&self) -> &'static str {
         match self {
             RepositorySettingsError::NoArchLeft { .. } => "no-arch-left",
-            _ => "repository-file",
+            RepositorySettingsError::Fetched { .. } => "repository-file",
         }
     }
     fn hint(&self) -> Option<String> {
@@ -96,7 +71,6 @@ impl Diagnose for RepositorySettingsError {
             RepositorySettingsError::Fetched { .. } => {
                 Some("package what the file names as an RPM, or put it into the site's lookaside cache (`sources`)".into())
             }
-            _ => None,
         }
     }
 }
@@ -104,7 +78,7 @@ impl Diagnose for RepositorySettingsError {
 /// Reads the files at the top of the checkout. Warnings go to `build.log` here and to the task's result at its end.
 ///
 /// # Errors
-/// Every problem of `container.yaml` at once, [`RepositorySettingsError`] otherwise.
+/// Every problem of `container.yaml` at once, [`RepositorySettingsError`] or [`super::CommitFileError`] otherwise.
 pub fn read_container_yaml(
     context: &TaskContext<'_>,
     root: &Path,
@@ -127,7 +101,7 @@ fn read(root: &Path, offered: &[Arch], site_seconds: u64) -> Result<RepositorySe
     if let Some(name) = FETCHED.iter().find(says_something) {
         return Err(RepositorySettingsError::Fetched { name }.into());
     }
-    let yaml = match text_of(root, CONTAINER_YAML)? {
+    let yaml = match text_of(root, CONTAINER_YAML, MAX_BYTES)? {
         Some(text) => ContainerYaml::parse(&text, CONTAINER_YAML)?,
         None => ContainerYaml::default(),
     };
@@ -145,7 +119,7 @@ fn read(root: &Path, offered: &[Arch], site_seconds: u64) -> Result<RepositorySe
         };
         return Err(error.into());
     }
-    let additional = match text_of(root, ADDITIONAL_TAGS)? {
+    let additional = match text_of(root, ADDITIONAL_TAGS, MAX_BYTES)? {
         Some(_) if yaml.tags.is_some() => {
             warnings.push(format!("{ADDITIONAL_TAGS} is not read: container.yaml has `tags`"));
             Vec::new()
@@ -163,29 +137,6 @@ fn read(root: &Path, offered: &[Arch], site_seconds: u64) -> Result<RepositorySe
         }
     }
     Ok(RepositorySettings { arches, warnings, yaml, additional })
-}
-
-/// The text of a file at the top of the checkout; `None` when there is none. Links may point to other files of the
-/// checkout only: error messages quote the file.
-fn text_of(root: &Path, name: &'static str) -> Result<Option<String>, RepositorySettingsError> {
-    let failed = |source| RepositorySettingsError::Read { name, source };
-    let path = root.join(name);
-    match path.symlink_metadata() {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(failed(error)),
-        Ok(_) => {}
-    }
-    let inside = root.canonicalize().map_err(failed)?;
-    // Canonicalising also fails for links to nothing and for loops.
-    let Some(file) = path.canonicalize().ok().filter(|end| end.starts_with(&inside) && end.is_file()) else {
-        return Err(RepositorySettingsError::NotAFile { name });
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(&file).map_err(failed)?.take(MAX_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    String::from_utf8(bytes).map(Some).map_err(|error| {
-        let text = error.as_bytes().iter().take(error.utf8_error().valid_up_to());
-        RepositorySettingsError::NotText { name, line: 1 + text.filter(|b| **b == b'\n').count() }
-    })
 }
 
 fn list(arches: &[Arch]) -> String {
@@ -327,18 +278,12 @@ mod tests {
     }
 
     #[test]
-    fn only_text_files_of_the_checkout_are_read() {
-        for target in ["/etc/passwd", "../outside", "nothing", CONTAINER_YAML, "."] {
-            let dir = checkout(&[]);
-            std::os::unix::fs::symlink(target, dir.path().join(CONTAINER_YAML)).expect("link");
-            let error = read(dir.path(), &arches(&["x86_64"]), 600).expect_err(target);
-            assert_eq!(error.to_string(), "container.yaml must be a file of the repository");
-        }
+    fn only_a_text_file_of_the_checkout_is_read() {
         let dir = checkout(&[("real.yaml", b"platforms: {only: aarch64}")]);
         std::os::unix::fs::symlink("real.yaml", dir.path().join(CONTAINER_YAML)).expect("link");
         assert_eq!(read(dir.path(), &arches(&["x86_64", "aarch64"]), 600).expect("read").arches, arches(&["aarch64"]));
         assert_eq!(refusal(&[(CONTAINER_YAML, b"tags: []\n\xff\n")]), "container.yaml:2: the file is not UTF-8 text");
-        assert!(refusal(&[(CONTAINER_YAML, &[b' '; 2 << 20])]).contains("larger than 128 KiB"));
+        assert_eq!(refusal(&[(CONTAINER_YAML, &[b' '; 2 << 20])]), "container.yaml is larger than 128 KiB");
     }
 
     #[test]
