@@ -15,6 +15,7 @@ use crate::git::{Git, Remote};
 use crate::git_messages::Complaint;
 use crate::remote_refs::{RemoteRefs, is_object_id};
 use crate::submodules::{self, Submodule};
+use crate::tidy::tidy;
 
 /// Longest wait for an answer about refs and for local commands.
 pub(crate) const SHORT: Duration = Duration::from_secs(300);
@@ -107,9 +108,7 @@ async fn check_out(
         path: top.clone(),
         source: std::io::Error::other(e),
     })??;
-    for note in notes {
-        log(note);
-    }
+    notes.iter().for_each(|note| log(&note.to_string()));
     let top = dir.keep_source()?;
     Ok(SourceTree { root, commit, top, submodules, commit_time, branches })
 }
@@ -256,47 +255,4 @@ pub(crate) fn subdirectory(top: &Path, subdir: &str, commit: &str) -> Result<Pat
         Ok(real) if real.is_dir() => Ok(root),
         _ => Err(DistGitError::SubdirNotFound { commit: commit.to_owned(), subdir: subdir.to_owned() }),
     }
-}
-
-/// Gives files 0644 or 0755 and directories 0755, whatever our umask: COPY carries modes into the image.
-/// Gives remarks about things of the repository that were not fetched.
-pub(crate) fn tidy(top: &Path) -> Result<Vec<&'static str>, DistGitError> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let io = |action| move |path: &Path, source| DistGitError::Io { action, path: path.to_owned(), source };
-    let (look, change) = (io("look into"), io("set the mode of"));
-    let mut notes = Vec::new();
-    let mut open = vec![top.to_owned()];
-    std::fs::set_permissions(top, std::fs::Permissions::from_mode(0o755)).map_err(|e| change(top, e))?;
-    while let Some(dir) = open.pop() {
-        for entry in std::fs::read_dir(&dir).map_err(|e| look(&dir, e))? {
-            let entry = entry.map_err(|e| look(&dir, e))?;
-            let path = entry.path();
-            let kind = entry.file_type().map_err(|e| look(&path, e))?;
-            if kind.is_symlink() {
-                continue;
-            }
-            let mode = if kind.is_dir() {
-                0o755
-            } else {
-                let mode = entry.metadata().map_err(|e| look(&path, e))?.permissions().mode();
-                if mode & 0o100 == 0 { 0o644 } else { 0o755 }
-            };
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).map_err(|e| change(&path, e))?;
-            if kind.is_dir() {
-                open.push(path);
-            } else if entry.file_name() == ".gitattributes" && std::fs::read(&path).is_ok_and(|t| mentions_filter(&t)) {
-                notes.push("note: the repository uses git filters (such as LFS); they are not run, the files are as committed");
-            } else if entry.file_name() == ".gitmodules" && dir == top {
-                notes.push("note: the repository has submodules");
-            }
-        }
-    }
-    notes.sort_unstable();
-    notes.dedup();
-    Ok(notes)
-}
-
-fn mentions_filter(attributes: &[u8]) -> bool {
-    attributes.windows(7).any(|window| window == b"filter=")
 }

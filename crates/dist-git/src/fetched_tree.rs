@@ -1,14 +1,16 @@
 //! The files of a repository that is no dist-git: what `ADD https://HOST/X.git#REF:DIR` of a Dockerfile names. The same
 //! git, as closed up as for a checkout; times are the commit's, so that the same commit makes the same layer.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
 use crate::DistGitError;
-use crate::checkout::{LONG, SHORT, Wanted, fetch, init, list_refs, subdirectory, tidy, write_files};
+use crate::checkout::{LONG, SHORT, Wanted, fetch, init, list_refs, subdirectory, write_files};
 use crate::checkout_dir::CheckoutDir;
 use crate::git::{Git, Remote};
+use crate::tidy::{NotFetched, tidy};
 use crate::tree_submodules::Submodules;
 
 /// A repository and what is wanted of it.
@@ -54,7 +56,8 @@ pub async fn fetch_tree(
     log: &(dyn Fn(&str) + Sync),
 ) -> Result<FetchedFiles, DistGitError> {
     let (files, notes) = fetch_files(request, dest, &mut Submodules::default(), log).await?;
-    notes.into_iter().filter(|note| !note.contains("submodules")).for_each(log);
+    // The submodules are there, or not wanted.
+    notes.iter().filter(|note| **note != NotFetched::Submodules).for_each(|note| log(&note.to_string()));
     Ok(files)
 }
 
@@ -64,7 +67,7 @@ pub(crate) async fn fetch_files(
     dest: &Path,
     submodules: &mut Submodules,
     log: &(dyn Fn(&str) + Sync),
-) -> Result<(FetchedFiles, Vec<&'static str>), DistGitError> {
+) -> Result<(FetchedFiles, BTreeSet<NotFetched>), DistGitError> {
     let dir = CheckoutDir::create(dest)?;
     let remote = Remote::new(request.url.to_owned(), request.transport)?;
     let git = Git::new(remote, &dir, log)?.with_file_limit(request.file_limit).with_ssh_agent(request.ssh_agent);

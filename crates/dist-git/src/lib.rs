@@ -1,8 +1,8 @@
 //! Dist-git: SCM policy and checkout at a commit; nothing from the repository is ever executed.
 //!
 //! The worker checks the URL against [`ScmAllowList`], calls [`checkout`] and [`find_dockerfile`], and hands the
-//! resulting directory to the build as its context. Only the `git` program is used (docs/adr/0004-git-program-only.md). [`fetch_tree`] does the same for repositories that an ADD names,
-//! where a build may have them.
+//! resulting directory to the build as its context. Only the `git` program is used (docs/adr/0004-git-program-only.md).
+//! [`fetch_tree`] does the same for repositories that an ADD names, where a build may have them.
 
 mod allow_list;
 mod checkout;
@@ -16,6 +16,7 @@ mod glob;
 mod lookaside;
 mod remote_refs;
 mod submodules;
+mod tidy;
 mod tree_submodules;
 
 pub use allow_list::{ScmAllowList, ScmRefused};
