@@ -127,11 +127,6 @@ impl ScmUrl {
     pub fn at_commit(&self, commit: &str) -> Self {
         Self { revision: commit.to_owned(), ..self.clone() }
     }
-
-    /// Whether the revision is a full SHA-1 or SHA-256 commit hash.
-    pub fn is_pinned(&self) -> bool {
-        matches!(self.revision.len(), 40 | 64) && self.revision.bytes().all(|b| b.is_ascii_hexdigit())
-    }
 }
 
 impl fmt::Display for ScmUrl {

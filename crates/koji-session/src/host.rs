@@ -113,34 +113,13 @@ impl Subtask {
 }
 
 impl Session {
-    /// This host's id.
-    ///
-    /// # Errors
-    /// Fault AuthError when the user is no host or the session is not exclusive.
-    pub async fn host_id(&self) -> Result<i64, HubError> {
-        let answer = self.call("host.getID", vec![]).await?;
-        Row::new("host.getID", &answer).number()
-    }
-
     /// This host as the hub knows it.
     ///
     /// # Errors
-    /// As [`Session::call`], or when the answer lacks a documented member.
+    /// Fault AuthError when the user is no host or the session is not exclusive.
     pub async fn get_host(&self) -> Result<HostInfo, HubError> {
         let answer = self.call("host.getHost", vec![]).await?;
         HostInfo::read(&Row::new("host.getHost", &answer))
-    }
-
-    /// Checks in: current load, whether more work is welcome, what this host can do. To be called at least every
-    /// three minutes, ready or not.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn update_host(&self, load: f64, ready: bool, methods: &[&str], maxjobs: u32) -> Result<(), HubError> {
-        let methods = methods.iter().map(|m| Value::from(*m)).collect::<Vec<_>>();
-        let data = Value::from_pairs([("methods", Value::Array(methods)), ("maxjobs", Value::from(maxjobs))]);
-        let load = if load.is_finite() { load.max(0.0) } else { 0.0 };
-        self.call_unit("host.updateHost", vec![load.into(), ready.into()], vec![("data", data)]).await
     }
 
     /// Checks out: no load, not ready (`host.updateHost` as kojid calls it when it ends; works on hubs of any age).
@@ -149,14 +128,6 @@ impl Session {
     /// As [`Session::call`].
     pub async fn check_out(&self) -> Result<(), HubError> {
         self.call_unit("host.updateHost", vec![Value::Double(0.0), Value::Bool(false)], vec![]).await
-    }
-
-    /// The open tasks held by this host.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn get_host_tasks(&self) -> Result<Vec<HeldTask>, HubError> {
-        held_tasks(&self.call("host.getHostTasks", vec![]).await?)
     }
 
     /// The tasks assigned to this host and waiting to be opened. The hub may run its scheduler during the call.
@@ -261,23 +232,6 @@ impl Session {
     /// As [`Session::call`].
     pub async fn task_set_wait(&self, parent: TaskId, children: &[TaskId]) -> Result<(), HubError> {
         self.call_unit("host.taskSetWait", vec![parent.into(), ids_or_nil(children)], vec![]).await
-    }
-
-    /// Which awaited subtasks have ended, and which have not. Each ended one is reported once, and a lost answer is not
-    /// repeated: go by the second list being empty.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn task_wait(&self, parent: TaskId) -> Result<(Vec<TaskId>, Vec<TaskId>), HubError> {
-        const METHOD: &str = "host.taskWait";
-        let answer = self.call(METHOD, vec![parent.into()]).await?;
-        let row = Row::new(METHOD, &answer);
-        let lists = row.rows()?.map(|list| list.rows()?.map(|id| Ok(TaskId(id.number()?))).collect());
-        let mut lists = lists.collect::<Result<Vec<Vec<TaskId>>, HubError>>()?.into_iter();
-        match (lists.next(), lists.next()) {
-            (Some(finished), Some(unfinished)) => Ok((finished, unfinished)),
-            _ => Err(row.wrong("it does not hold two lists")),
-        }
     }
 
     /// The results of ended subtasks, and the end of waiting. A failed subtask raises its fault here, unless it is in

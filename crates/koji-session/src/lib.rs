@@ -43,7 +43,7 @@ pub use encode::{encode_call, encode_fault, encode_response, with_kwargs};
 pub use error::{CallbackRefusal, Fault, HubError};
 pub use host::{AssignedTask, HeldTask, HostInfo, Subtask};
 pub use kerberos::{KerberosError, KerberosIdentity};
-pub use repo::{Repo, RepoRequest, RepoState, path_of_repo};
+pub use repo::{Repo, RepoRequest, RepoState};
 pub use rpm::{KojiRpm, RpmSignature};
 pub use session::Session;
 pub use tag::{BuildConfig, BuildTarget, PackageConfig, Tag};

@@ -1,6 +1,6 @@
-//! Yum repositories of build tags: find one, ask for one, where it lies (kojihub/repos.py).
+//! Yum repositories of build tags: find one, ask for one (kojihub/repos.py).
 
-use build_model::{Arch, EventId, KojiTag, RepoId, TaskId};
+use build_model::{EventId, KojiTag, RepoId, TaskId};
 
 use crate::answer::Row;
 use crate::{HubError, Session, Value};
@@ -62,15 +62,6 @@ impl Session {
         Row::new(METHOD, &answer).some().map(|row| read_repo(&row)).transpose()
     }
 
-    /// A repository by its number, `None` when there is none (`repoInfo`): is the pinned one still there?
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn repo_info(&self, repo: RepoId) -> Result<Option<Repo>, HubError> {
-        let answer = self.call("repoInfo", vec![repo.into()]).await?;
-        Row::new("repoInfo", &answer).some().map(|row| read_repo(&row)).transpose()
-    }
-
     /// Asks for a repository of a tag (`repo.request`): an existing one that is fresh enough by the hub's rules, or a
     /// new one to wait for. Asking twice gives the same request.
     ///
@@ -96,12 +87,6 @@ impl Session {
         let answer = self.call(METHOD, vec![request.into()]).await?;
         read_request(METHOD, &answer)
     }
-}
-
-/// Directory or URL of one architecture of a repository, without a slash at the end
-/// (koji.pathinfo.repo; `repodata/` is below it).
-pub fn path_of_repo(topdir: &str, build_tag: &KojiTag, repo: RepoId, arch: &Arch) -> String {
-    format!("{}/repos/{build_tag}/{repo}/{arch}", topdir.trim_end_matches('/'))
 }
 
 fn read_repo(row: &Row<'_>) -> Result<Repo, HubError> {
@@ -135,13 +120,6 @@ fn read_request(method: &'static str, answer: &Value) -> Result<RepoRequest, Hub
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_repository_lies_under_its_build_tags_name() {
-        let arch = Arch::canonical("i686").expect("an arch");
-        let path = path_of_repo("https://koji.example.org/kojifiles/", &KojiTag("f40-build".into()), RepoId(12), &arch);
-        assert_eq!(path, "https://koji.example.org/kojifiles/repos/f40-build/12/i386");
-    }
 
     #[test]
     fn a_request_without_a_repository_is_to_be_waited_for() {

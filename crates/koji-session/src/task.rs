@@ -132,22 +132,6 @@ impl Session {
     pub async fn cancel_task_children(&self, parent: TaskId) -> Result<(), HubError> {
         self.call_unit("cancelTaskChildren", vec![parent.into()], vec![]).await
     }
-
-    /// Cancels a task and its subtasks. Allowed for its owner, its host and administrators.
-    ///
-    /// # Errors
-    /// As [`Session::call`].
-    pub async fn cancel_task(&self, task: TaskId) -> Result<(), HubError> {
-        self.call_unit("cancelTask", vec![task.into()], vec![]).await
-    }
-
-    /// The result of a closed task.
-    ///
-    /// # Errors
-    /// The fault of a failed task; GenericError for a task that has not ended or was cancelled.
-    pub async fn get_task_result(&self, task: TaskId) -> Result<Value, HubError> {
-        self.call("getTaskResult", vec![task.into()]).await
-    }
 }
 
 #[cfg(test)]

@@ -38,27 +38,12 @@ impl IndexMember {
 }
 
 impl Registry {
-    /// Pushes an index over images that were pushed to the same repository.
-    ///
-    /// # Errors
-    /// As [`Registry::push_index_of`].
-    pub async fn push_index(
-        &self,
-        images: &[(Arch, &LocalImage)],
-        registry: &str,
-        repository: &str,
-        tags: &[ImageTag],
-    ) -> Result<PushedImage, RegistryError> {
-        let members: Vec<_> = images.iter().map(|(arch, image)| IndexMember::of(arch, image)).collect();
-        self.push_index_of(&members, registry, repository, tags).await
-    }
-
     /// Pushes an index over manifests of the same repository: a Docker manifest list if all are Docker's, else an OCI index.
     /// The same members give the same digest, in whatever order they come.
     ///
     /// # Errors
     /// No member, an architecture twice, a manifest the registry does not have, no permission, or the registry fails.
-    pub async fn push_index_of(
+    pub async fn push_index(
         &self,
         members: &[IndexMember],
         registry: &str,

@@ -5,7 +5,7 @@ mod support;
 use std::sync::atomic::Ordering;
 
 use build_model::{Blame, Diagnose};
-use registry::{ImageReference, RegistryConfig, RegistryError};
+use registry::{ImageReference, IndexMember, RegistryConfig, RegistryError};
 use support::proxy::{Fault, Proxy};
 use support::{DockerRegistry, client, client_of, files, image, layer, store, tag, x86_64};
 
@@ -175,7 +175,8 @@ async fn an_index_over_an_image_that_was_not_pushed_is_refused() {
     let registry = client(&[&server.host]);
     let (_dir, ours) = store();
     let made = image(&ours, &x86_64(), false, &[layer(&ours, 1, 100)]);
-    let err = registry.push_index(&[(x86_64(), &made)], &server.host, "web", &[tag("1")]).await.expect_err("not there");
+    let err =
+        registry.push_index(&[IndexMember::of(&x86_64(), &made)], &server.host, "web", &[tag("1")]).await.expect_err("not there");
     assert!(matches!(err, RegistryError::Refused { .. }), "{err:?}");
     assert_eq!(err.blame(), Blame::Site);
     let err = registry.push_index(&[], &server.host, "web", &[tag("1")]).await.expect_err("empty");

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use build_model::{Arch, Blame, Diagnose};
 use image_layers::media_types::{DOCKER_MANIFEST_LIST, OCI_INDEX};
-use registry::{ImageReference, PullEvent, PushEvent, RegistryAlias, RegistryConfig, RegistryError};
+use registry::{ImageReference, IndexMember, PullEvent, PushEvent, RegistryAlias, RegistryConfig, RegistryError};
 use serde_json::json;
 use support::{DockerRegistry, client, client_of, image, layer, skopeo, skopeo_inspect, store, tag, x86_64};
 
@@ -98,7 +98,7 @@ async fn what_a_repository_holds_is_told_by_its_tags_and_labels() {
     for image in &images {
         registry.push(&ours, image, &server.host, "f40/web", &[], &|_| {}).await.expect("push");
     }
-    let members = [(aarch64, &images[0]), (x86_64(), &images[1])];
+    let members = [IndexMember::of(&aarch64, &images[0]), IndexMember::of(&x86_64(), &images[1])];
     registry.push_index(&members, &server.host, "f40/web", &[tag("1.2-3"), tag("latest")]).await.expect("push the index");
     let (_dir, theirs) = store();
     let labels = async |name: &str| registry.labels(&reference(&format!("{}/{name}", server.host)), &theirs).await;
@@ -128,11 +128,12 @@ async fn an_index_gives_each_architecture_its_image() {
         for image in [&one, &two] {
             registry.push(&ours, image, &server.host, repository, &[], &|_| {}).await.expect("push");
         }
-        let members = [(x86_64(), &one), (aarch64.clone(), &two)];
+        let images = [(x86_64(), &one), (aarch64.clone(), &two)];
+        let members: Vec<_> = images.iter().map(|(arch, image)| IndexMember::of(arch, image)).collect();
         let index = registry.push_index(&members, &server.host, repository, &[tag("1.2-3")]).await.expect("push the index");
         assert_eq!(index.pull_specs, [format!("{name}@{}", index.digest), format!("{name}:1.2-3")]);
 
-        for (arch, image) in &members {
+        for (arch, image) in &images {
             let resolved = registry.resolve(&reference(&format!("{name}:1.2-3")), arch).await.expect("resolve");
             assert_eq!((&resolved.digest, resolved.media_type.as_str()), (&index.digest, media_type));
             assert_eq!(resolved.platform_digest, image.manifest_digest);
@@ -185,7 +186,8 @@ async fn a_pinned_image_that_is_in_the_store_needs_no_registry() {
     let (_dir, ours) = store();
     let made = image(&ours, &x86_64(), false, &[layer(&ours, 1, 1000)]);
     registry.push(&ours, &made, &server.host, "f40/web", &[], &|_| {}).await.expect("push");
-    let index = registry.push_index(&[(x86_64(), &made)], &server.host, "f40/web", &[tag("1")]).await.expect("push");
+    let index =
+        registry.push_index(&[IndexMember::of(&x86_64(), &made)], &server.host, "f40/web", &[tag("1")]).await.expect("push");
     let (_dir, theirs) = store();
     let tagged = reference(&format!("{}/f40/web:1", server.host));
     registry.pull(&tagged, &x86_64(), &theirs, &|_| {}).await.expect("pull");

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use build_model::{Diagnose as _, FaultCode, KojiTag, Nvr, Nvra, TargetName, TaskId};
-use koji_session::{BuildState, Credentials, HubConfig, Session, TaskState, Value, decode_response};
+use koji_session::{BuildState, Credentials, Dispatch, HostReport, HubConfig, Session, TaskState, Value, decode_response};
 
 use crate::fake_hub::patience;
 
@@ -62,13 +62,13 @@ async fn a_builders_day() {
     let version = session.hub_version().await.expect("a version");
     assert!(version.starts_with("1."), "{version}");
     assert_eq!(session.call("echo", vec!["OK".into()]).await.expect("echo"), Value::Array(vec!["OK".into()]));
-    let error = session.host_id().await.expect_err("not exclusive yet");
+    let error = session.get_host().await.expect_err("not exclusive yet");
     assert_eq!(error.fault_code(), Some(FaultCode::AuthError), "{error}");
     session.exclusive(true).await.expect("exclusive");
-    let host = session.host_id().await.expect("a host");
+    let host = session.get_host().await.expect("a host");
+    assert_eq!(host.name, "builder1");
     assert!(session.started_at().await.expect("a time") > 1.7e9);
-    assert_eq!(session.get_host().await.expect("the host").name, "builder1");
-    session.update_host(0.0, true, &["buildContainer"], 2).await.expect("checked in");
+    session.check_in(&READY, &mut Dispatch::default()).await.expect("checked in");
     session.get_tasks().await.expect("tasks");
 
     // text that XML-RPC finds hard, through the real parser; the hub's own answer writes a carriage return raw,
@@ -91,12 +91,14 @@ async fn a_builders_day() {
     let nvra: Nvra = "no-such-1-1.noarch".parse().expect("an NVRA");
     assert_eq!(session.get_rpms(&[nvra.clone(), nvra]).await.expect("asked"), [None, None]);
 
-    one_task(&admin, &session, host).await;
+    one_task(&admin, &session, host.id).await;
     one_reservation(&session).await;
     session.check_out().await.expect("checked out");
     session.logout().await.expect("logged out");
     admin.logout().await.expect("logged out");
 }
+
+const READY: HostReport<'_> = HostReport { load: 0.0, ready: true, methods: &["buildContainer"], maxjobs: 2 };
 
 /// A task from make to close: assigned, opened, logged, closed.
 async fn one_task(admin: &Session, session: &Session, host: i64) {
@@ -113,7 +115,8 @@ async fn one_task(admin: &Session, session: &Session, host: i64) {
     let job = session.subsession().await.expect("a subsession");
     let job = Session::resume(&config("builder1").expect("a hub"), &job.export()).expect("resumed");
     job.set_task_weight(task, 2.0).await.expect("weighed");
-    assert!(session.get_host_tasks().await.expect("tasks").iter().any(|t| t.id == task && t.weight > 1.9));
+    let held = session.check_in(&READY, &mut Dispatch::default()).await.expect("checked in").held;
+    assert!(held.iter().any(|t| t.id == task && t.weight > 1.9));
 
     let dir = format!("tasks/{}/{task}", task.0 % 10_000);
     let file = tempfile::NamedTempFile::new().expect("a file");
@@ -130,7 +133,7 @@ async fn one_task(admin: &Session, session: &Session, host: i64) {
 
     let result = Value::from_pairs([("repositories", Value::Array(vec![])), ("koji_builds", Value::Array(vec![]))]);
     job.close_task(task, &result).await.expect("closed");
-    assert_eq!(session.get_task_result(task).await.expect("a result"), result);
+    assert_eq!(session.call("getTaskResult", vec![task.into()]).await.expect("a result"), result);
     let error = job.fail_task(task, FaultCode::ContainerError, "\u{1b}[31mtoo late\u{0}").await.expect_err("closed already");
     assert_eq!(error.fault_code(), Some(FaultCode::ActionNotAllowed), "{error}");
     job.logout().await.expect("logged out");
@@ -143,7 +146,7 @@ async fn one_task(admin: &Session, session: &Session, host: i64) {
     let task = TaskId(task.expect("a task").as_i64().expect("a number"));
     session.open_task(task).await.expect("asked").expect("opened");
     session.fail_task(task, FaultCode::ContainerError, "step 3 \u{1b}[31mfailed\u{0} <&>\r\n").await.expect("failed");
-    let error = session.get_task_result(task).await.expect_err("a fault");
+    let error = session.call("getTaskResult", vec![task.into()]).await.expect_err("a fault");
     assert_eq!(error.fault_code(), Some(FaultCode::ContainerError));
     assert!(error.to_string().contains("step 3 failed <&>"), "{error}");
     let raw = session.call_kw("getTaskResult", vec![task.into()], vec![("raise_fault", false.into())]).await.expect("a struct");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use build_model::{BuildId, Diagnose as _, EventId, FaultCode, KojiTag, Nvr, Nvra, TargetName, TaskId};
-use koji_session::{BuildState, Session, Subtask, TaskState, Value, decode_response};
+use koji_session::{BuildState, CheckIn, Dispatch, HostReport, Offered, Session, Subtask, TaskState, Value, decode_response};
 
 use crate::fake_hub::{FakeHub, Reply, hub};
 
@@ -81,9 +81,12 @@ async fn results_and_faults_are_whole_documents() {
 async fn the_host_reports_and_reads_its_work() {
     let (hub, session) = session(|request| match request.method.as_str() {
         "host.getHost" => row(serde_json::json!({"id": 4, "user_id": 5, "name": "b1", "arches": "x86_64 i686", "task_load": 0, "capacity": 2.0, "ready": null, "enabled": true})),
-        "host.getHostTasks" => row(serde_json::json!([{"id": 1, "waiting": null, "weight": 2.0}, {"id": 2, "waiting": true, "weight": null, "alert": true}])),
+        "multiCall" => row(serde_json::json!([
+            [[{"id": 1, "waiting": null, "weight": 2.0}, {"id": 2, "waiting": true, "weight": null, "alert": true}]],
+            [null],
+            [{"id": 4, "user_id": 5, "name": "b1", "arches": "x86_64", "task_load": 2.0, "capacity": 2.0, "ready": false, "enabled": true}],
+        ])),
         "host.getTasks" => row(serde_json::json!([{"id": 3, "state": 4, "channel_id": 1, "host_id": 4, "arch": "noarch", "method": "buildContainer", "priority": 20}])),
-        "host.taskWait" => row(serde_json::json!([[8], [9, 10]])),
         "host.taskWaitResults" => row(serde_json::json!([[8, {"faultCode": 1, "faultString": "x"}]])),
         "host.subtask" => row(serde_json::json!(77)),
         _ => Reply::Value(Value::Nil),
@@ -91,14 +94,15 @@ async fn the_host_reports_and_reads_its_work() {
     .await;
     let host = session.get_host().await.expect("a host");
     assert_eq!((host.ready, host.arches.len(), host.capacity), (false, 2, 2.0));
-    let held = session.get_host_tasks().await.expect("tasks");
-    assert_eq!((held[0].waiting, held[0].alert, held[1].alert, held[1].weight), (false, false, true, 0.0));
     assert_eq!(session.get_tasks().await.expect("tasks")[0].state, TaskState::Assigned);
-    session.update_host(f64::NAN, true, &["buildContainer"], 10).await.expect("reported");
-    let update = hub.requests().pop().expect("a request");
-    assert_eq!(update.params[..2], [Value::Double(0.0), true.into()]);
-    assert_eq!(update.kwarg("data").and_then(|d| d.get("maxjobs").cloned()), Some(Value::Int(10)));
-    assert_eq!(session.task_wait(TaskId(1)).await.expect("lists"), (vec![TaskId(8)], vec![TaskId(9), TaskId(10)]));
+    let report = HostReport { load: f64::NAN, ready: false, methods: &["buildContainer"], maxjobs: 10 };
+    let CheckIn { held, host, offered } = session.check_in(&report, &mut Dispatch::default()).await.expect("checked in");
+    assert_eq!((held[0].waiting, held[0].alert, held[1].alert, held[1].weight), (false, false, true, 0.0));
+    assert_eq!((host.task_load, offered), (2.0, Offered::Assigned(Vec::new())), "it is not ready, and is offered nothing");
+    let calls = hub.requests().pop().expect("a request").params.remove(0);
+    let update = calls.as_array().expect("calls")[1].get("params").and_then(Value::as_array).expect("parameters").to_vec();
+    assert_eq!(update[..2], [Value::Double(0.0), false.into()]);
+    assert_eq!(update[2].get("data").and_then(|data| data.get("maxjobs").cloned()), Some(Value::Int(10)));
     let results = session.task_wait_results(TaskId(1), &[], &[TaskId(8)]).await.expect("results");
     assert_eq!((results[0].0, hub.requests().pop().expect("a request").params[1].is_nil()), (TaskId(8), true));
     let subtask = Subtask {
