@@ -37,7 +37,7 @@ pub use layout_error::LayoutError;
 pub use manifest::{Index, IndexEntry, Manifest};
 pub use merged_view::MergedView;
 pub use pack::{
-    FileDigest, FileDigestAlgorithm, LAYER_WRITER, PackError, PackOptions, PackedLayer, PathRule, pack_layer, pack_layer_followed,
+    FileDigest, FileDigestAlgorithm, LAYER_WRITER, PackError, PackOptions, PackedLayer, pack_layer, pack_layer_followed,
 };
 pub use store::{BlobWriter, ExpectedBlob, FileDigests, FollowedBlob, Store, StoreError, SweepReport, UnpackedLayer};
 pub use unpack::{EntryProblem, UnpackError, UnpackLimits, UnpackedDigests};

@@ -3,13 +3,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use image_layers::decoder;
-use image_layers::tar_format::{TarEntry, TarKind, TarReader};
+use image_layers::tar_format::{SparseFileError, TarEntry, TarKind, TarReader};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, Uid, XattrFlags};
 
 use super::CopyError;
@@ -223,14 +223,9 @@ fn write_file(
         None => {
             io::copy(content, &mut file)?;
         }
-        Some(map) => {
-            // What is between the pieces stays holes.
-            file.set_len(entry.size)?;
-            for (offset, length) in &map.pieces {
-                file.seek(SeekFrom::Start(*offset))?;
-                io::copy(&mut content.by_ref().take(*length), &mut file)?;
-            }
-        }
+        Some(map) => map.write(&file, entry.size, content).map_err(|error| match error {
+            SparseFileError::Read(source) | SparseFileError::Write(source) => source,
+        })?,
     }
     set_attributes(&file, attributes)
 }

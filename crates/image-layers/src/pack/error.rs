@@ -1,7 +1,6 @@
 //! Why a directory cannot be made a layer.
 
 use std::io;
-use std::path::PathBuf;
 
 use build_model::{Blame, Diagnose};
 
@@ -70,12 +69,6 @@ pub enum PackError {
         #[source]
         source: io::Error,
     },
-    /// A rule for a path outside the image.
-    #[error("`{}` is no path of the image", path.display())]
-    Rule {
-        /// The path of the rule.
-        path: PathBuf,
-    },
 }
 
 impl Diagnose for PackError {
@@ -96,7 +89,6 @@ impl Diagnose for PackError {
             PackError::TooLarge { .. } => "pack-too-large",
             PackError::Incomplete { .. } => "pack-incomplete",
             PackError::Below { .. } => "pack-below",
-            PackError::Rule { .. } => "pack-rule",
         }
     }
     fn hint(&self) -> Option<String> {

@@ -5,7 +5,6 @@ mod compare;
 mod error;
 mod file_hashes;
 mod listing;
-mod skip;
 mod walk;
 
 use std::io::{self, Write};
@@ -19,12 +18,10 @@ use crate::descriptor::Descriptor;
 use crate::merged_view::MergedView;
 use crate::store::{BlobWriter, FollowedBlob, Store};
 use crate::tar_format::TarWriter;
-use skip::Skip;
 use walk::Walk;
 
 pub use error::PackError;
 pub use file_hashes::{FileDigest, FileDigestAlgorithm};
-pub use skip::PathRule;
 
 /// The version of what makes the bytes of a layer: order and headers of the tar, block sizes, levels and versions of the
 /// compressors. It is part of every name in the instruction cache. A change that gives the same files another digest
@@ -38,8 +35,6 @@ pub struct PackOptions {
     pub compression: Compression,
     /// Times of modification after this one (seconds since 1970) are set to it; earlier ones stay.
     pub clamp_mtime: Option<i64>,
-    /// Paths that are left out.
-    pub skip: Vec<PathRule>,
     /// Threads that compress; 0 for as many as there are processors.
     pub threads: usize,
     /// Digests taken of every regular file on the way, for [`Store::file_digests`]; none when empty.
@@ -63,7 +58,7 @@ pub struct PackedLayer {
 /// an image from scratch.
 ///
 /// Left out are entries that are the same below (copied up, but not changed), directories of which only the time is new
-/// and nothing in them is packed, sockets, and what `options.skip` names. The root directory is an entry only when its
+/// and nothing in them is packed, and sockets. The root directory is an entry only when its
 /// owner, mode or attributes are new: give `upper` those of the topmost lower (0755, 0:0 for scratch).
 /// `upper` must be at rest and have been mounted with `redirect_dir=off,metacopy=off`.
 ///
@@ -97,11 +92,10 @@ fn pack(
     lowers: &[PathBuf],
     options: &PackOptions,
 ) -> Result<PackedLayer, PackError> {
-    let skip = Skip::new(&options.skip)?;
     let blocks =
         BlockWriter::new(blob, options.compression, options.threads).map_err(|source| PackError::Compression { source })?;
     let sink = HashedTar { blocks, sum: Sha256::new() };
-    let mut walk = Walk::new(TarWriter::new(sink), skip, options.clamp_mtime, !lowers.is_empty());
+    let mut walk = Walk::new(TarWriter::new(sink), options.clamp_mtime, !lowers.is_empty());
     if !options.file_digests.is_empty() {
         walk.take_digests(options.file_digests.clone(), store.file_digest_list()?);
     }

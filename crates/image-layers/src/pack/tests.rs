@@ -11,13 +11,8 @@ use crate::store::UnpackedLayer;
 use crate::tar_format::{TarKind, TarReader};
 use crate::testing::{is_root, listing, merged_listing, set_xattr, shell, store, tar_of, unpack_plain};
 
-const PLAIN: PackOptions = PackOptions {
-    compression: Compression::None,
-    clamp_mtime: Some(2000),
-    skip: Vec::new(),
-    threads: 1,
-    file_digests: Vec::new(),
-};
+const PLAIN: PackOptions =
+    PackOptions { compression: Compression::None, clamp_mtime: Some(2000), threads: 1, file_digests: Vec::new() };
 
 /// The entries of a packed layer: path, and the target of links.
 fn entries(store: &Store, layer: &PackedLayer) -> Vec<String> {
@@ -293,27 +288,6 @@ fn the_root_is_an_entry_only_when_it_is_another() {
     let again = store.unpack_layer(&layer.descriptor, &layer.diff_id, None, &UnpackLimits::default()).expect("unpacked");
     assert_eq!(fs::metadata(&again.dir).expect("the root").mode() & 0o7777, 0o711);
     assert_eq!(pack_layer(&store, &upper, &[again.dir], &options).expect("packed").entries, 0);
-}
-
-#[test]
-fn skipped_paths_leave_no_trace() {
-    let (_dir, store) = store();
-    let (_work, upper) = upper(&store);
-    for path in ["proc/1/stat", "run/secrets/key", "run/kept", "etc/resolv.conf", "etc/resolv.conf.d/x"] {
-        fs::create_dir_all(upper.join(path).parent().expect("a parent")).expect("made");
-        fs::write(upper.join(path), "x").expect("written");
-    }
-    let skip = vec![
-        PathRule::Below("/proc".into()),
-        PathRule::Whole("run/secrets/".into()),
-        PathRule::Whole("/etc/./resolv.conf".into()),
-    ];
-    let layer = pack_layer(&store, &upper, &[], &PackOptions { skip, ..PLAIN }).expect("packed");
-    assert_eq!(entries(&store, &layer), ["etc/", "etc/resolv.conf.d/", "etc/resolv.conf.d/x", "proc/", "run/", "run/kept"]);
-    for bad in ["/", "../x", "a/../b"] {
-        let options = PackOptions { skip: vec![PathRule::Whole(bad.into())], ..PLAIN };
-        assert!(matches!(pack_layer(&store, &upper, &[], &options), Err(PackError::Rule { .. })), "{bad}");
-    }
 }
 
 #[test]

@@ -18,7 +18,6 @@ use super::compare::{self, Side};
 use super::error::PackError;
 use super::file_hashes::{FileDigest, FileDigestAlgorithm, HashedFile};
 use super::listing::{Listed, Listing, open_at};
-use super::skip::Skip;
 use crate::UnpackLimits;
 use crate::merged_view::{Found, MergedDir};
 use crate::overlay::{self, Place, XattrNames};
@@ -36,7 +35,6 @@ pub(super) struct Walk<W> {
     /// Bytes of the files so far.
     bytes: u64,
     limits: UnpackLimits,
-    skip: Skip,
     clamp: Option<i64>,
     /// Without lower layers nobody can say whether a whiteout hides something.
     has_lowers: bool,
@@ -56,13 +54,12 @@ struct Linked {
 }
 
 impl<W: Write> Walk<W> {
-    pub(super) fn new(tar: TarWriter<W>, skip: Skip, clamp: Option<i64>, has_lowers: bool) -> Self {
+    pub(super) fn new(tar: TarWriter<W>, clamp: Option<i64>, has_lowers: bool) -> Self {
         Self {
             tar,
             entries: 0,
             bytes: 0,
             limits: UnpackLimits::default(),
-            skip,
             clamp,
             has_lowers,
             pending: Vec::new(),
@@ -107,9 +104,6 @@ impl<W: Write> Walk<W> {
             let child = join(path, name.as_bytes());
             if child.len() > PATH_MAX {
                 return Err(PackError::TooDeep { path: shown(&child) });
-            }
-            if self.skip.is_left_out(&child) {
-                continue;
             }
             let may_be_whiteout = matches!(kind, FileType::CharacterDevice | FileType::Unknown);
             if may_be_whiteout && listing.is_whiteout(name).map_err(reading(&child))? {
@@ -187,10 +181,8 @@ impl<W: Write> Walk<W> {
         if opaque && below.is_some() {
             self.write_marker(join(path, overlay::OPAQUE_NAME))?;
         }
-        if !self.skip.is_hollow(path) {
-            let below = below.filter(|_| !opaque).unwrap_or_else(MergedDir::empty);
-            self.directory(host, path, &below, depth + 1)?;
-        }
+        let below = below.filter(|_| !opaque).unwrap_or_else(MergedDir::empty);
+        self.directory(host, path, &below, depth + 1)?;
         self.pending.truncate(pending_before);
         Ok(())
     }

@@ -10,6 +10,7 @@ mod overrides;
 mod pax;
 mod reader;
 mod sparse;
+mod sparse_file;
 mod sparse_reader;
 mod writer;
 
@@ -17,6 +18,7 @@ pub use entry::{TarEntry, TarKind, shown};
 pub use error::TarError;
 pub use reader::TarReader;
 pub use sparse::SparseMap;
+pub use sparse_file::SparseFileError;
 pub use writer::TarWriter;
 
 /// Tar archives consist of blocks of this size.

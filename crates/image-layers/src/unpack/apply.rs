@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, makedev};
@@ -19,7 +18,7 @@ use super::error::EntryProblem;
 use super::name::components;
 use super::tree::{self, Attributes, LayerTree};
 use crate::overlay::{AUFS_PREFIX, OPAQUE_NAME, WHITEOUT_PREFIX, is_whiteout};
-use crate::tar_format::{SparseMap, TarEntry, TarKind, shown};
+use crate::tar_format::{SparseFileError, TarEntry, TarKind, shown};
 
 /// Linux has 12 bits for major numbers and 20 for minor ones.
 const MAJOR_MAX: u32 = 0xfff;
@@ -164,7 +163,10 @@ impl<'a> Applier<'a> {
             if let Some(digests) = &self.digests {
                 digests.forget(&file).map_err(EntryProblem::system("look at the file"))?;
             }
-            self.fill_pieces(&file, entry.size, map, content)?;
+            map.write(&file, entry.size, content).map_err(|error| match error {
+                SparseFileError::Read(source) => EntryProblem::system(READING)(source),
+                SparseFileError::Write(source) => EntryProblem::system("write the file")(source),
+            })?;
             return contents::complete(&file, &attributes, time(entry));
         }
         if entry.size <= QUEUED_BYTES as u64 {
@@ -190,25 +192,6 @@ impl<'a> Applier<'a> {
             (Some(digests), Some(sum)) => contents::note(digests, &file, sum.finalize().into()),
             _ => Ok(()),
         }
-    }
-
-    /// Writes the pieces of a sparse file where they belong; what is between them stays holes.
-    fn fill_pieces(&mut self, file: &File, size: u64, map: &SparseMap, content: &mut impl Read) -> Result<(), EntryProblem> {
-        file.set_len(size).map_err(EntryProblem::system("set the size of the file"))?;
-        self.buffer.resize(QUEUED_BYTES, 0);
-        for (offset, length) in &map.pieces {
-            let mut piece = content.take(*length);
-            let mut at = *offset;
-            loop {
-                let read = piece.read(&mut self.buffer).map_err(EntryProblem::system(READING))?;
-                if read == 0 {
-                    break;
-                }
-                file.write_all_at(&self.buffer[..read], at).map_err(EntryProblem::system("write the file"))?;
-                at += read as u64;
-            }
-        }
-        Ok(())
     }
 
     fn make_hard_link(&mut self, parent: &OwnedFd, name: &OsStr, entry: &TarEntry) -> Result<(), EntryProblem> {
