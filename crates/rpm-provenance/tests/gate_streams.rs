@@ -271,32 +271,6 @@ async fn every_verdict_names_the_run_that_asked() {
     assert_eq!(rules, [(Rule::BlockedPackage, Some(&step)), (Rule::MalformedRequest, None)]);
 }
 
-/// Koji with tags.
-struct Tagged(MapKoji, &'static [&'static str]);
-
-impl KojiRpms for Tagged {
-    fn lookup<'a>(
-        &'a self,
-        rpms: &'a [build_model::Nvra],
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Option<rpm_provenance::KnownRpm>>, rpm_provenance::LookupError>> {
-        self.0.lookup(rpms)
-    }
-    fn build_tags<'a>(
-        &'a self,
-        builds: &'a [i64],
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Vec<String>>, rpm_provenance::LookupError>> {
-        assert_eq!(builds.len(), 1);
-        Box::pin(async { Ok(vec![self.1.iter().map(|tag| (*tag).to_owned()).collect()]) })
-    }
-    fn inherited_tags<'a>(
-        &'a self,
-        tag: &'a str,
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<String>, rpm_provenance::LookupError>> {
-        assert_eq!(tag, "f40-updates");
-        Box::pin(async { Ok(vec!["f40".to_owned()]) })
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_site_allows_tags_only_rpms_of_builds_in_them_are_released() {
     let world = World::new().await;
@@ -307,10 +281,12 @@ async fn where_a_site_allows_tags_only_rpms_of_builds_in_them_are_released() {
         (&["f40-candidate"], "warn", (200, Rule::KojiRpm)),
     ] {
         let rule = serde_json::json!({"name": "released", "reason": "r", "allowed": ["f40-updates"], "decision": decision});
-        let options = GateOptions {
-            rules: rules(serde_json::json!({"content_tags": [rule]})),
-            ..world.options(Tagged(MapKoji::with(&[&world.rpm]), tags))
+        let koji = MapKoji {
+            build_tags: [(5, tags.iter().map(|tag| (*tag).to_owned()).collect())].into(),
+            inherited_tags: [("f40-updates".to_owned(), vec!["f40".to_owned()])].into(),
+            ..MapKoji::with(&[&world.rpm])
         };
+        let options = GateOptions { rules: rules(serde_json::json!({"content_tags": [rule]})), ..world.options(koji) };
         let (gate, port) = start(options).await;
         let answer = http().get(url(port)).send().await.unwrap();
         let status = answer.status().as_u16();
@@ -322,29 +298,10 @@ async fn where_a_site_allows_tags_only_rpms_of_builds_in_them_are_released() {
     }
 }
 
-/// Koji with signatures.
-struct Signed(MapKoji, Vec<KnownSignature>);
-
-impl KojiRpms for Signed {
-    fn lookup<'a>(
-        &'a self,
-        rpms: &'a [build_model::Nvra],
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Option<rpm_provenance::KnownRpm>>, rpm_provenance::LookupError>> {
-        self.0.lookup(rpms)
-    }
-    fn signatures<'a>(
-        &'a self,
-        ids: &'a [i64],
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, rpm_provenance::LookupError>> {
-        assert_eq!(ids, [17]);
-        Box::pin(async { Ok(vec![self.1.clone()]) })
-    }
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
     let world = World::new().await;
-    let koji = || MapKoji::with(&[&world.rpm]);
+    let signed = |signatures| MapKoji { signatures: [(17, signatures)].into(), ..MapKoji::with(&[&world.rpm]) };
     let keys = |key: &str| rules(serde_json::json!({"signing_keys": [{"name": "ours", "reason": "r", "allowed": [key]}]}));
     let status = async |options: GateOptions| {
         let (gate, port) = start(options).await;
@@ -356,7 +313,7 @@ async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
         gate.stop().await;
         (status, verdict.rule, verdict.evidence)
     };
-    let unsigned = status(GateOptions { rules: keys("deadbeef"), ..world.options(Signed(koji(), Vec::new())) }).await;
+    let unsigned = status(GateOptions { rules: keys("deadbeef"), ..world.options(signed(Vec::new())) }).await;
     assert_eq!((unsigned.0, unsigned.1), (403, Rule::Unsigned));
 
     SigningKey::new(world.dir.path()).sign(&world.rpm);
@@ -365,13 +322,13 @@ async fn where_a_site_allows_keys_only_kojis_own_signature_releases() {
     let header = package_file::read_header(&mut file).unwrap();
     let key = header.ident.sigkey().unwrap().to_owned();
     let recorded = |sighash: &str| vec![KnownSignature { sigkey: key.clone(), sighash: sighash.to_owned() }];
-    let ours = Signed(koji(), recorded(&header.sighash));
+    let ours = signed(recorded(&header.sighash));
     let wrong = status(GateOptions { rules: keys("deadbeef"), ..world.options(ours) }).await;
     assert_eq!((wrong.0, wrong.1), (403, Rule::WrongKey));
-    let forged = Signed(koji(), recorded(&"00".repeat(16)));
+    let forged = signed(recorded(&"00".repeat(16)));
     let forged = status(GateOptions { rules: keys(&key), ..world.options(forged) }).await;
     assert_eq!((forged.0, forged.1), (403, Rule::WrongKey), "{}", forged.2);
-    let ours = Signed(koji(), recorded(&header.sighash));
+    let ours = signed(recorded(&header.sighash));
     let right = status(GateOptions { rules: keys(&key), ..world.options(ours) }).await;
     assert_eq!((right.0, right.1), (200, Rule::KojiRpm));
     assert!(right.2.ends_with(&format!("signed by {key}")), "{}", right.2);

@@ -10,7 +10,8 @@ use std::process::Command;
 use std::sync::Mutex;
 
 use build_model::Nvra;
-use rpm_provenance::{KnownRpm, KojiRpms, LookupError, RpmIdent, package_file};
+use futures_util::future::BoxFuture;
+use rpm_provenance::{KnownRpm, KnownSignature, KojiRpms, LookupError, RpmIdent, package_file};
 
 pub fn run(command: &mut Command) -> String {
     let shown = format!("{command:?}");
@@ -103,6 +104,12 @@ pub struct MapKoji {
     /// What Koji's own files say, by RPM id.
     pub files: HashMap<i64, String>,
     pub files_asked: Mutex<usize>,
+    /// Signatures by RPM id.
+    pub signatures: HashMap<i64, Vec<KnownSignature>>,
+    /// Tags by build id.
+    pub build_tags: HashMap<i64, Vec<String>>,
+    /// What a tag inherits from.
+    pub inherited_tags: HashMap<String, Vec<String>>,
 }
 
 impl MapKoji {
@@ -112,21 +119,33 @@ impl MapKoji {
 }
 
 impl KojiRpms for MapKoji {
-    fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> futures_util::future::BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>> {
+    fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>> {
         Box::pin(async move {
             *self.questions.lock().unwrap() += 1;
             Ok(rpms.iter().map(|nvra| self.rpms.get(nvra).cloned()).collect())
         })
     }
 
-    fn header_digests<'a>(
-        &'a self,
-        rpms: &'a [KnownRpm],
-    ) -> futures_util::future::BoxFuture<'a, Result<Vec<Option<String>>, LookupError>> {
+    fn header_digests<'a>(&'a self, rpms: &'a [KnownRpm]) -> BoxFuture<'a, Result<Vec<Option<String>>, LookupError>> {
         Box::pin(async move {
             *self.files_asked.lock().unwrap() += 1;
             Ok(rpms.iter().map(|rpm| self.files.get(&rpm.rpm_id).cloned()).collect())
         })
+    }
+
+    fn signatures<'a>(&'a self, rpm_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<KnownSignature>>, LookupError>> {
+        let found = rpm_ids.iter().map(|id| self.signatures.get(id).cloned().unwrap_or_default()).collect();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn build_tags<'a>(&'a self, build_ids: &'a [i64]) -> BoxFuture<'a, Result<Vec<Vec<String>>, LookupError>> {
+        let found = build_ids.iter().map(|id| self.build_tags.get(id).cloned().unwrap_or_default()).collect();
+        Box::pin(async { Ok(found) })
+    }
+
+    fn inherited_tags<'a>(&'a self, tag: &'a str) -> BoxFuture<'a, Result<Vec<String>, LookupError>> {
+        let found = self.inherited_tags.get(tag).cloned().unwrap_or_default();
+        Box::pin(async { Ok(found) })
     }
 }
 
