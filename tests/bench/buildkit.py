@@ -12,11 +12,12 @@ import subprocess
 import time
 from pathlib import Path
 
+from file_server import serving
+
 from . import oci_image, rows
 from .errors import BenchError
 from .inputs import Inputs
 from .measure import Sample, run
-from .web import serve
 
 # The client that came with dockerd: newer ones build nothing without a plugin.
 CLIENT = shutil.which("docker", path="/usr/bin") or "docker"
@@ -156,8 +157,10 @@ class BuildKit:
     def install(self) -> dict[str, Sample]:
         """Packages come from a server on loopback: builds have no volumes."""
         self._warm("dnf")
-        with serve(self.inputs.packages()) as url:
-            context = self.inputs.context(f"install-buildkit-{next(self.numbers)}", "dnf", [f"RUN {install(url)}"])
+        with serving(self.inputs.packages()) as server:
+            context = self.inputs.context(
+                f"install-buildkit-{next(self.numbers)}", "dnf", [f"RUN {install(server.url)}"]
+            )
             sample = self._build(context, "--no-cache", "--network", "host")
         self._push(sample)
         return {"install": sample}

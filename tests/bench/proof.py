@@ -23,9 +23,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from file_server import serving
+
 from . import content
 from .errors import BenchError
-from .web import serve
 
 ROW = "proof"
 DECODE = "decode"
@@ -183,8 +184,8 @@ def _repository(directory: Path, rows: list[dict]) -> Iterator[str]:
     """The address of a repository's list: the hub's rows, a line each (kojihub.py repo_init), on a web server."""
     directory.mkdir()
     (directory / "rpmlist.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    with serve(directory) as address:
-        yield f"{address}/rpmlist.jsonl"
+    with serving(directory) as server:
+        yield f"{server.url}/rpmlist.jsonl"
 
 
 def _round(binary: Path, packed: Packed, hub: str, state: Path) -> dict:

@@ -1,13 +1,11 @@
 """What a dist-git repository has besides the files of its commit: a lookaside cache, and submodules."""
 
 import contextlib
-import functools
 import hashlib
-import http.server
 import subprocess
-import threading
 
 from demo import dist_git
+from file_server import serving
 
 PATTERN = "/{namespace}/{name}/{file}/{hashtype}/{hash}/{file}"
 # For the configuration of a worker.
@@ -17,10 +15,6 @@ LOOKASIDE = '[lookaside]\nurl = "{url}' + PATTERN.replace("{", "{{").replace("}"
 @contextlib.contextmanager
 def lookaside_cache(root):
     """A lookaside cache: a function that puts a file where rpkg would and gives its line in `sources`."""
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=root)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
 
     def put(package, name, kind, content, claimed=None):
         digest = hashlib.new(kind, content if claimed is None else claimed).hexdigest()
@@ -29,13 +23,9 @@ def lookaside_cache(root):
         (directory / name).write_bytes(content)
         return f"{kind.upper()} ({name}) = {digest}\n" if kind != "md5" else f"{digest}  {name}\n"
 
-    put.url = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
+    with serving(root) as server:
+        put.url = server.url
         yield put
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def add_submodule(scene, name, url, path="vendor/lib", module="libmodule"):

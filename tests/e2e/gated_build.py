@@ -24,7 +24,7 @@ class GatedBuild:
             "build",
             context,
             *options,
-            f"--repo=koji=http://127.0.0.1:{mirror.server_address[1]}/",
+            f"--repo=koji={mirror.url}/",
             f"--store={state}/store",
             f"--output=oci:{self.image}",
             "--no-cache",

@@ -6,9 +6,9 @@ import json
 
 import pytest
 from distribution import steps
+from file_server import serving
 
 import rich_repository
-from file_server import serving
 from gated_build import GatedBuild
 
 

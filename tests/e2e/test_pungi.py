@@ -5,19 +5,17 @@ an interpreter that has what it needs (jsonschema, kobo, lxml, productmd, six, d
 wants the programs implantisomd5, genisoimage, isohybrid and createrepo_c to be there.
 """
 
-import functools
-import http.server
 import json
 import os
 import shutil
 import subprocess
-import threading
 from pathlib import Path
 
 import pytest
 from demo import dist_git
 from demo.koji_client import call
 from demo.scene import PACKAGER, TARGET
+from file_server import serving
 
 SOURCE, PYTHON = os.environ.get("PUNGI_SRC"), os.environ.get("PUNGI_PYTHON")
 pytestmark = pytest.mark.skipif(not (SOURCE and PYTHON), reason="PUNGI_SRC and PUNGI_PYTHON are not set")
@@ -70,9 +68,6 @@ def compose(scene, tmp_path):
     profile.parent.mkdir()
     profile.write_text(scene.koji_conf(PACKAGER).read_text())
     (tmp_path / "variants.xml").write_text(VARIANTS)
-    handler = functools.partial(http.server.SimpleHTTPRequestHandler, directory=out)
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     path = f"{Path(PYTHON).parent}:{os.environ['PATH']}"  # pungi runs `koji watch-task`
     environment = {"PATH": path, "HOME": str(tmp_path), "PYTHONPATH": SOURCE}
 
@@ -92,8 +87,9 @@ def compose(scene, tmp_path):
         # Composes write `?#` as well (build-model's tests read it), but pungi looks for a file of its own in the
         # repository first, where git does not understand the `?`, and waits two minutes for it to do.
         scm = scene.scm_url("webserver", dist_git.commit(scene, "webserver"))
-        url = f"http://127.0.0.1:{server.server_port}"
-        (tmp_path / "pungi.conf").write_text(CONFIG.format(out=str(out), url=url, scm=scm, target=TARGET, more=more))
+        (tmp_path / "pungi.conf").write_text(
+            CONFIG.format(out=str(out), url=server.url, scm=scm, target=TARGET, more=more)
+        )
         started = pungi("--target-dir", str(out), "--test", "--just-phase", "init")
         (directory,) = (path for path in out.iterdir() if path.is_dir() and not path.is_symlink())
         assert (directory / "compose").is_dir(), started.stderr
@@ -105,8 +101,8 @@ def compose(scene, tmp_path):
         assert done.returncode == 0, done.stderr + "".join(path.read_text() for path in logs.glob("*.log"))
         return directory
 
-    yield run
-    server.shutdown()
+    with serving(out) as server:
+        yield run
 
 
 def test_a_compose_builds_an_image_and_records_it(scene, compose):

@@ -17,10 +17,10 @@ import subprocess
 import pytest
 from demo import run_image
 from distribution import rpm_spec, signing_key
+from file_server import serving
 
 import rich_repository
 import solver_roots
-from file_server import serving
 from gated_build import PROGRAM, GatedBuild
 
 # Of programs of a root.

@@ -1,4 +1,5 @@
-//! The documents against the tree: every path that ARCHITECTURE.md names exists, every relative link resolves.
+//! The documents against the tree: every path that ARCHITECTURE.md names exists, every relative link resolves, the glossary's
+//! types are the code's.
 
 use std::path::{Path, PathBuf};
 
@@ -52,4 +53,35 @@ fn decision_records_are_numbered_without_gaps() {
     numbers.sort_unstable();
     let expected: Vec<u32> = (1..=numbers.len() as u32).collect();
     assert_eq!(numbers, expected);
+}
+
+/// The text of every Rust file below `dir`.
+fn rust_below(dir: &Path, text: &mut String) {
+    for path in std::fs::read_dir(dir).expect("a folder").flatten().map(|entry| entry.path()) {
+        if path.is_dir() {
+            rust_below(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(&path).expect("a Rust file"));
+        }
+    }
+}
+
+#[test]
+fn the_glossary_has_each_word_once_in_order_and_its_types_exist() {
+    let text = std::fs::read_to_string(root().join("docs/GLOSSARY.md")).expect("GLOSSARY.md");
+    let rows: Vec<Vec<&str>> =
+        text.lines().filter(|line| line.starts_with("| ")).skip(1).map(|line| line.split('|').map(str::trim).collect()).collect();
+    assert!(rows.len() > 40, "the table is gone: {} rows", rows.len());
+    for pair in rows.windows(2) {
+        assert!(pair[0][1].to_lowercase() < pair[1][1].to_lowercase(), "{} stands before {}", pair[0][1], pair[1][1]);
+    }
+    let mut code = String::new();
+    for entry in std::fs::read_dir(root().join("crates")).expect("crates").flatten() {
+        rust_below(&entry.path().join("src"), &mut code);
+    }
+    let names: std::collections::HashSet<&str> = code.split(|c: char| !c.is_alphanumeric() && c != '_').collect();
+    let named =
+        rows.iter().flat_map(|row| row[3].split('`').skip(1).step_by(2)).map(|path| path.rsplit("::").next().unwrap_or(path));
+    let missing: Vec<&str> = named.filter(|name| !names.contains(name)).collect();
+    assert!(missing.is_empty(), "named in GLOSSARY.md but not in the code: {missing:?}");
 }

@@ -82,7 +82,8 @@ mod tests {
         let circle = answered(vec![moved; MAX_REDIRECTS + 1]).await;
         assert_eq!((circle.blame(), circle.kind()), (Blame::Packager, "add-unreachable"), "{circle}");
         assert!(told(&circle).2.contains("redirections"));
-        let broken = answered(vec!["HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"; 4]).await;
+        let status = reqwest::StatusCode::INTERNAL_SERVER_ERROR;
+        let broken = AddFileError(DownloadProblem::Status { status, redirected: None });
         assert_eq!((told(&broken), broken.is_transient()), ((Blame::Site, "add-status", nothing.clone()), true), "{broken}");
         let no_url = refused("http://").await;
         assert_eq!(told(&no_url), (Blame::Packager, "add-source", nothing), "{no_url}");
