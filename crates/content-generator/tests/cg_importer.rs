@@ -2,13 +2,13 @@
 //! (tests/cg_importer.py). Needs a directory with Koji's source, named by `KOJI_SRC`, hence ignored by default:
 //! `KOJI_SRC=… cargo test -p content-generator -- --ignored`.
 
-mod common;
+mod two_arches;
 
 use std::process::Command;
 
-use common::two_arches;
 use content_generator::metadata;
 use serde_json::{Value, json};
+use two_arches::two_arches;
 
 /// Runs the hub's preparation steps; returns what they say.
 fn judge(document: &Value) -> Value {

@@ -1,11 +1,11 @@
 //! The whole document as a snapshot, and the hub's checks against broken documents.
 
-mod common;
+mod two_arches;
 
 use build_model::{Arch, Blame, Diagnose};
-use common::two_arches;
 use content_generator::{HubRules, ImportInput, LogFile, MetadataError, check, metadata};
 use serde_json::{Value, json};
+use two_arches::two_arches;
 
 fn good() -> Value {
     metadata(&two_arches()).expect("metadata")
@@ -72,14 +72,14 @@ fn inputs_the_hub_would_refuse_are_refused_first() {
     assert!(matches!(refused(|i| i.arches.push(i.arches[0].clone())), MetadataError::DuplicateArch { .. }));
     let s390x = Arch::canonical("s390x").expect("an arch");
     assert!(matches!(
-        refused(|i| i.logs.push(LogFile { file: common::file("s390x.log", 1), arch: Some(s390x) })),
+        refused(|i| i.logs.push(LogFile { file: two_arches::file("s390x.log", 1), arch: Some(s390x) })),
         MetadataError::UnknownArch { .. }
     ));
     assert!(matches!(refused(|i| i.logs.push(i.logs[0].clone())), MetadataError::DuplicateFile { .. }));
     assert!(matches!(refused(|i| i.arches[0].archive.name = "image.tar.zst".into()), MetadataError::UnknownExtension { .. }));
     assert!(matches!(refused(|i| i.files[0].file.name = "../x.json".into()), MetadataError::FileName { .. }));
     assert!(matches!(
-        refused(|i| i.arches[1].components.push(common::rpm("gpg-pubkey-1-2.(none)", None))),
+        refused(|i| i.arches[1].components.push(two_arches::rpm("gpg-pubkey-1-2.(none)", None))),
         MetadataError::GpgPubkey { .. }
     ));
     assert!(matches!(
