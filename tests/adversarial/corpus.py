@@ -24,6 +24,7 @@ RIGHTS = "with rights that no RPM gives: "
 CONTRADICTION = "where rpmdb and files contradict each other: "
 NOT_KOJI = "the image holds what this Koji did not build"
 OUTSIDE = "(rule host-not-allowed)"
+NOT_FETCHED = "is not in the build context, and images are made of what is in dist-git and in Koji"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Other hosts: whatever a step asks the network for, it hears only the gate."""
 
-from corpus import OUTSIDE, Case, python
+from corpus import NOT_FETCHED, OUTSIDE, Case, python
 
 TITLE = "Reaching another host"
 UNREACHABLE = "[Errno 101] Network is unreachable"
@@ -146,8 +146,12 @@ CASES = [
         ),
         ("x.rpm", "(rule method-not-allowed)"),
     ),
-    Case("add_by_url", ("ADD http://example.com/tool /usr/bin/tool",), ("http://example.com/tool",)),
-    Case("add_by_git", ("ADD https://example.com/tool.git /srv/tool",), ("https://example.com/tool.git",)),
+    Case("add_by_url", ("ADD http://example.com/tool /usr/bin/tool",), ("`http://example.com/tool`", NOT_FETCHED)),
+    Case(
+        "add_by_git", ("ADD https://example.com/tool.git /srv/tool",), ("`https://example.com/tool.git`", NOT_FETCHED)
+    ),
+    Case("add_by_ssh", ("ADD ssh://git@example.com/tool /srv/tool",), ("`ssh://git@example.com/tool`", NOT_FETCHED)),
+    Case("add_by_scp", ("ADD git@example.com:tool.git /srv/tool",), ("`git@example.com:tool.git`", NOT_FETCHED)),
     Case(
         "tunnel_to_the_builder",
         (
