@@ -11,11 +11,13 @@ pub(crate) struct Directives {
     pub syntax: Option<String>,
     /// Place, message, hint.
     pub problems: Vec<(Span, String, Option<String>)>,
+    /// As the problems; for what is read all the same.
+    pub warnings: Vec<(Span, String, Option<String>)>,
 }
 
 /// Reads the lines before the first that is no directive. An unknown key is an ordinary comment and ends them.
 pub(crate) fn read(source: &SourceLines) -> Directives {
-    let mut found = Directives { escape: '\\', syntax: None, problems: Vec::new() };
+    let mut found = Directives { escape: '\\', syntax: None, problems: Vec::new(), warnings: Vec::new() };
     let mut seen = BTreeSet::new();
     for number in 1..=source.count() {
         let Some((key, value, column)) = directive(source.text(number)) else { break };
@@ -35,12 +37,27 @@ pub(crate) fn read(source: &SourceLines) -> Directives {
                 let message = format!("`{other}` cannot be the escape character");
                 found.problems.push((span, message, Some("it is \\ or `".to_owned())));
             }
-            ("syntax", image) => found.syntax = Some(image.to_owned()),
+            ("syntax", image) => {
+                found.syntax = Some(image.to_owned());
+                if !is_dockerfile_frontend(image) {
+                    let message = format!("the front end `{image}` is not run: this file is read as a Dockerfile");
+                    let hint = "the newest language is always known, as with docker/dockerfile:1";
+                    found.warnings.push((span, message, Some(hint.to_owned())));
+                }
+            }
             // `check` steers a linter only.
             _ => {}
         }
     }
     found
+}
+
+/// Whether an image is the language itself, of whatever version and from whatever registry.
+fn is_dockerfile_frontend(image: &str) -> bool {
+    // What follows is for the front end itself.
+    let image = image.split_whitespace().next().unwrap_or_default();
+    let name = image.split('@').next().unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    matches!(name.split(':').next(), Some("dockerfile" | "dockerfile-upstream" | "dockerfile.v0"))
 }
 
 /// Key, value and the value's column of `# key = value`.
@@ -72,6 +89,24 @@ mod tests {
         assert_eq!(escape("# a comment\n# escape=`\nFROM a"), '\\');
         assert_eq!(escape("\n# escape=`\nFROM a"), '\\');
         assert_eq!(escape("# unknown=1\n# escape=`\nFROM a"), '\\');
+    }
+
+    #[test]
+    fn another_front_end_is_told_of() {
+        let warned = |image: &str| read(&SourceLines::read(format!("# syntax={image}\n").as_bytes())).warnings.len();
+        for image in [
+            "docker/dockerfile:1",
+            "docker/dockerfile",
+            "docker.io/docker/dockerfile:1.20@sha256:00",
+            "registry.example.org:5000/docker/dockerfile-upstream:master",
+            "docker/dockerfile:1-labs",
+            "dockerfile.v0",
+        ] {
+            assert_eq!(warned(image), 0, "{image}");
+        }
+        for image in ["example/frontend:1", "docker/dockerfilex", "registry.example.org:5000/front"] {
+            assert_eq!(warned(image), 1, "{image}");
+        }
     }
 
     #[test]

@@ -59,6 +59,9 @@ pub fn parse(text: &[u8], file: &str) -> Result<Dockerfile, ParseError> {
     for (span, message, hint) in directives.problems {
         parser.problem(span, message, hint);
     }
+    for (span, message, hint) in directives.warnings {
+        parser.warning(span, message, hint);
+    }
     parser.escape = directives.escape;
     let mut lines = LogicalLines::new(&source, directives.escape);
     while let Some(line) = lines.next_line() {

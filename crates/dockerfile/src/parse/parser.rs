@@ -59,6 +59,11 @@ impl<'s, 'a> Parser<'s, 'a> {
         self.problems.push(problem);
     }
 
+    pub fn warning(&mut self, span: Span, message: String, hint: Option<String>) {
+        let warning = self.make(span, message, hint);
+        self.warnings.push(warning);
+    }
+
     /// One logical line: its heredoc bodies are read, then it is parsed and filed.
     pub fn statement(&mut self, mut line: LogicalLine, lines: &mut LogicalLines) {
         self.any_seen = true;

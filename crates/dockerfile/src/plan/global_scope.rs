@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{PlanOptions, PlannedStage};
+use super::{PlanOptions, PlannedStage, settings};
 use crate::problem::did_you_mean;
 use crate::{Dockerfile, InstructionKind, Platform, Problem, Span, expand};
 
@@ -79,17 +79,20 @@ pub(super) fn unused_build_args(file: &Dockerfile, stages: &[PlannedStage], opti
         declared.contains(&name)
             || platform.contains_key(name)
             || is_proxy(name)
-            || name == "SOURCE_DATE_EPOCH"
-            // Settings of the other builder, not variables.
-            || name.starts_with("BUILDKIT_")
+            || settings::is_followed(name)
     };
     let unused = options.build_args.keys().filter(|name| !known(name));
     unused
-        .map(|name| Problem {
-            span: Span { first_line: 1, last_line: 1, column: 1 },
-            message: format!("the build argument `{name}` is declared by no ARG"),
-            source_line: String::new(),
-            hint: did_you_mean(name, declared.iter().copied()),
+        .map(|name| {
+            let (message, hint) = match settings::is_setting(name) {
+                true => (format!("the build argument `{name}` is a setting of BuildKit, and nothing follows from it here"), None),
+                false => {
+                    let near = did_you_mean(name, declared.iter().copied());
+                    (format!("the build argument `{name}` is declared by no ARG"), near)
+                }
+            };
+            let span = Span { first_line: 1, last_line: 1, column: 1 };
+            Problem { span, message, source_line: String::new(), hint }
         })
         .collect()
 }

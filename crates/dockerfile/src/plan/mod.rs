@@ -7,6 +7,7 @@
 pub(crate) mod global_scope;
 mod reach;
 mod references;
+mod settings;
 
 use std::collections::BTreeMap;
 
@@ -144,6 +145,7 @@ pub fn plan(file: &Dockerfile, options: &PlanOptions) -> Result<BuildPlan, PlanE
             .or_else(|| (!named.is_empty()).then(|| format!("its stages are named {}", named.join(", "))));
         return Err(PlanError::NoTarget { file: file.file.clone(), target, hint });
     };
+    settings::check(options, &mut problems);
     let scope = global_scope::evaluate(file, options, target, &mut problems);
     let mut stages = Vec::new();
     for stage in &file.stages {

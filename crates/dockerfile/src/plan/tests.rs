@@ -145,6 +145,32 @@ fn proxy_settings_need_no_arg_and_stray_arguments_are_warned_about() {
 }
 
 #[test]
+fn settings_of_the_builder_are_followed_refused_or_told_to_do_nothing() {
+    let given = [("BUILDKIT_CACHE_MOUNT_NS", "team"), ("BUILDKIT_SANDBOX_HOSTNAME", "a-1.b"), ("BUILDKIT_INLINE_CACHE", "1")];
+    let plan = planned_with("FROM a\n", None, &given);
+    assert_eq!((plan.cache_namespace(), plan.host_name()), (Some("team"), Some("a-1.b")));
+    let warnings: Vec<_> = plan.warnings.iter().map(|w| w.message.as_str()).collect();
+    assert_eq!(
+        warnings,
+        ["the build argument `BUILDKIT_INLINE_CACHE` is a setting of BuildKit, and nothing follows from it here"]
+    );
+    let unset = planned_with("FROM a\n", None, &[("BUILDKIT_CACHE_MOUNT_NS", ""), ("BUILDKIT_SANDBOX_HOSTNAME", "")]);
+    assert_eq!((unset.cache_namespace(), unset.host_name()), (None, None));
+    let declared = planned_with("FROM a\nARG BUILDKIT_INLINE_CACHE\n", None, &[("BUILDKIT_INLINE_CACHE", "1")]);
+    assert_eq!(declared.warnings, []);
+
+    let file = parse(b"FROM a", "Dockerfile").expect("a file");
+    for bad in ["a b", "a\n127.0.0.1 other", "-a", "a..b", "a/b", &"a".repeat(65)] {
+        let err = plan_error(&file, &options(None, &[("BUILDKIT_SANDBOX_HOSTNAME", bad)]));
+        assert!(err.to_string().contains("is no host name") && err.hint().is_some(), "{bad}: {err}");
+    }
+}
+
+fn plan_error(file: &crate::Dockerfile, options: &PlanOptions) -> PlanError {
+    plan(file, options).expect_err("refused")
+}
+
+#[test]
 fn the_target_stage_names_itself() {
     let plan = planned_with("FROM a AS one\nFROM b AS two\n", Some("one"), &[]);
     assert_eq!(plan.stages[0].importable_args["TARGETSTAGE"], "one");

@@ -79,13 +79,19 @@ impl Diagnose for MountError {
         match self {
             MountError::UnknownKey { key } => did_you_mean(key, KEYS),
             MountError::BadValue { key, value, .. } if key == "type" => {
-                did_you_mean(value, MountKind::ALL.map(MountKind::as_str))
+                near_or_whole(value, &MountKind::ALL.map(MountKind::as_str))
             }
-            MountError::BadValue { key, value, .. } if key == "sharing" => did_you_mean(value, ["shared", "private", "locked"]),
+            MountError::BadValue { key, value, .. } if key == "sharing" => near_or_whole(value, &["shared", "private", "locked"]),
             MountError::VariableInFrom { value } => {
                 Some(format!("add `FROM {value} AS name` with a global ARG, and use `from=name`"))
             }
             _ => None,
         }
     }
+}
+
+/// The word that was misspelt, or of which only the beginning was written.
+fn near_or_whole(text: &str, words: &[&'static str]) -> Option<String> {
+    let begins = || words.iter().find(|word| text.len() > 1 && word.starts_with(&text.to_ascii_lowercase()));
+    did_you_mean(text, words.iter().copied()).or_else(|| begins().map(|word| format!("did you mean `{word}`?")))
 }

@@ -42,7 +42,9 @@ fn wrong_fields_are_named_with_the_nearest_right_one() {
     for (text, message, hint) in [
         ("typ=bind", "a mount has no option `typ`", Some("did you mean `type`?")),
         ("type=chache,target=/x", "`chache` is not a value", Some("did you mean `cache`?")),
-        ("type=cache,target=/x,sharing=lock", "`lock` is not a value", None),
+        ("type=cache,target=/x,sharing=lock", "`lock` is not a value", Some("did you mean `locked`?")),
+        ("type=tmp,target=/x", "`tmp` is not a value", Some("did you mean `tmpfs`?")),
+        ("type=t,target=/x", "`t` is not a value", None),
         ("target", "the mount option `target` needs a value", None),
         ("type=tmpfs,target=/x,uid=1", "`uid` does not apply to a mount of type tmpfs", None),
         ("target=/x,size=1", "`size` does not apply to a mount of type bind", None),

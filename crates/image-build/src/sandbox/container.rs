@@ -10,7 +10,7 @@ use super::limits::Limits;
 use super::{IdShift, seccomp};
 use crate::rootfs::ResolvedUser;
 
-/// The name containers see, whatever builder they run on.
+/// The name containers see, whatever builder they run on, unless the caller wants another.
 pub(crate) const HOSTNAME: &str = "containerbuild";
 
 /// Everything the runtime must know.
@@ -25,6 +25,7 @@ pub(crate) struct Container<'a> {
     /// In the order they are mounted, after the kernel's own file systems.
     pub(crate) mounts: &'a [ContainerMount],
     pub(crate) network: ContainerNetwork<'a>,
+    pub(crate) host_name: &'a str,
     /// What the machine can keep of the limits.
     pub(crate) limits: &'a Limits,
     /// Whether the limit on memory holds swap too.
@@ -96,7 +97,7 @@ impl Container<'_> {
         let held: &[&str] = if self.user.uid == 0 { &CAPABILITIES } else { &empty };
         let mut config = json!({
             "ociVersion": "1.0.2",
-            "hostname": HOSTNAME,
+            "hostname": self.host_name,
             "root": {"path": self.rootfs, "readonly": false},
             "process": {
                 "terminal": false,
@@ -226,6 +227,7 @@ mod tests {
             network,
             limits: &limits,
             limits_swap: uid == 0,
+            host_name: HOSTNAME,
             shift: None,
         }
         .config("containerbuild-1-x")

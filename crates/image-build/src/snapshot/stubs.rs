@@ -49,6 +49,9 @@ impl Stubs {
             io::ErrorKind::NotADirectory => wrong("the image has a file on the way there"),
             _ => failed("find the mount point")(error),
         })?;
+        if found.path.as_os_str().is_empty() {
+            return Err(wrong("it is the root, and nothing of the image would be left to run"));
+        }
         let path = found.path.to_str().map(|p| format!("/{p}"));
         let path =
             path.ok_or_else(|| failed("use a name that is not UTF-8 as mount point")(io::ErrorKind::InvalidInput.into()))?;

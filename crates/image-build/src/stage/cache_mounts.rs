@@ -156,6 +156,17 @@ impl Builder<'_> {
     }
 }
 
+/// What of a cache is shown: all of it, or what `source` names. With `from` that was what the cache began with.
+pub(super) fn shown_part(mount: &Mount, cache: &RootDir, id: &str) -> Result<PathBuf, StepError> {
+    match (&mount.source, &mount.from) {
+        (Some(source), None) => {
+            let found = find(cache, &escape(source), &Selection::default(), &format!("the cache `{id}`"))?;
+            Ok(found.into_iter().next().map(|found| found.path).unwrap_or_default())
+        }
+        _ => Ok(PathBuf::new()),
+    }
+}
+
 /// A name that any id can have.
 fn name_of(id: &str) -> String {
     build_model::hex(&Sha256::digest(id.as_bytes()))

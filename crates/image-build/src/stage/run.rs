@@ -55,6 +55,7 @@ impl<'a> Builder<'a> {
             return Err(SandboxError::DevicesUnguarded.into());
         }
         let env = self.process_environment(environment, &mounts.env, &user);
+        let host_name = self.host_name().to_owned();
         let (limits, missing) = self.request.sandbox.limits.supported(&self.cgroups, swap_is_on());
         for note in missing {
             self.note_once(note);
@@ -67,6 +68,7 @@ impl<'a> Builder<'a> {
             user: &user,
             mounts: &mounts.mounts,
             network,
+            host_name: &host_name,
             limits: &limits,
             limits_swap: self.cgroups.limits_swap(),
             shift: shift.as_deref(),
@@ -154,9 +156,10 @@ impl<'a> Builder<'a> {
     ) -> Result<crate::layers::CacheKey, StepError> {
         let mounts = self.mounts_digest(state, run)?;
         let text = format!(
-            "{:?} {:?} shell={:?} cwd={} user={} env={environment:?}",
+            "{:?} {:?} host={} shell={:?} cwd={} user={} env={environment:?}",
             run.script(),
             run.network,
+            self.host_name(),
             state.shell(),
             state.working_dir(),
             state.config.user

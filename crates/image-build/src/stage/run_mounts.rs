@@ -1,6 +1,7 @@
 //! What a RUN sees besides the image: `--mount`, the caller's injected mounts, and the three files every container gets.
 //! Everything is mounted over the image, and mount points are stand-ins of [`Stubs`]: nothing of it reaches the layer.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,12 +11,12 @@ use rustix::fs::FileType;
 use tempfile::TempDir;
 
 use super::StageState;
-use super::cache_mounts::CacheLease;
+use super::cache_mounts::{CacheLease, shown_part};
 use super::shown::{Original, Shown};
 use crate::build::{Builder, Source};
 use crate::copy::{Selection, digest_sources, find, write_whiteouts};
 use crate::error::StepError;
-use crate::rootfs::{RootDir, file_type};
+use crate::rootfs::{RootDir, components, file_type};
 use crate::sandbox::{AgentSocket, ContainerMount, HOSTNAME, InjectedKind, Redaction, SandboxNetwork};
 use crate::snapshot::{SnapshotError, Stubs};
 
@@ -87,7 +88,9 @@ impl<'a> Builder<'a> {
         let place = Place { image, store: self.request.store };
         let shift = self.id_shift()?;
         let mut mounts = RunMounts::new(Shown::new(Rc::clone(&self.engine), self.request.store, shift));
-        for mount in self.resolve_mounts(state, run)? {
+        let mut wanted = self.resolve_mounts(state, run)?;
+        wanted.sort_by_key(|mount| mount_order(state, mount));
+        for mount in wanted {
             self.add_mount(state, &mount, &place, &mut mounts)?;
         }
         let sandbox = self.request.sandbox;
@@ -165,6 +168,7 @@ impl<'a> Builder<'a> {
             MountKind::Ssh => self.agent(mount, state, place, mounts),
             MountKind::Cache => {
                 let id = mount.id.clone().unwrap_or_else(|| target(""));
+                let id = self.plan.cache_namespace().map(|namespace| format!("{namespace}/{id}")).unwrap_or(id);
                 let dir = match mounts.caches.iter().find(|lease| lease.id() == id) {
                     Some(lease) => lease.dir().to_owned(),
                     None => {
@@ -175,7 +179,8 @@ impl<'a> Builder<'a> {
                     }
                 };
                 let root = RootDir::open(&dir).map_err(StepError::path("open the cache directory", &id))?;
-                let shown = mounts.shown.bind(&Original { root: &root, path: Path::new(""), shifted_root: None })?;
+                let path = shown_part(mount, &root, &id)?;
+                let shown = mounts.shown.bind(&Original { root: &root, path: &path, shifted_root: None })?;
                 if !mount.read_only {
                     mounts.shown.writable.push(dir);
                 }
@@ -267,8 +272,27 @@ impl<'a> Builder<'a> {
             SandboxNetwork::Host => fs::read_to_string("/etc/resolv.conf").unwrap_or_default(),
             SandboxNetwork::None | SandboxNetwork::Namespace(_) => "# There is no name resolution in builds.\n".to_owned(),
         };
-        let hosts = format!("127.0.0.1 localhost {HOSTNAME}\n::1 localhost {HOSTNAME}\n");
-        [("/etc/hosts", hosts), ("/etc/hostname", format!("{HOSTNAME}\n")), ("/etc/resolv.conf", resolv_conf)]
+        let name = self.host_name();
+        let hosts = format!("127.0.0.1 localhost {name}\n::1 localhost {name}\n");
+        [("/etc/hosts", hosts), ("/etc/hostname", format!("{name}\n")), ("/etc/resolv.conf", resolv_conf)]
+    }
+
+    /// What a RUN is told the machine is called.
+    pub(super) fn host_name(&self) -> &str {
+        self.plan.host_name().unwrap_or(HOSTNAME)
+    }
+}
+
+/// Where a mount stands among the others, as in BuildKit: by its target, so that what lies in another mount comes after it;
+/// then secrets, then agents.
+fn mount_order(state: &StageState, mount: &Mount) -> (u8, Vec<OsString>) {
+    match mount.kind {
+        MountKind::Secret => (1, Vec::new()),
+        MountKind::Ssh => (2, Vec::new()),
+        MountKind::Bind | MountKind::Cache | MountKind::Tmpfs => {
+            let target = state.absolute(mount.target.as_deref().unwrap_or_default());
+            (0, components(Path::new(&target)))
+        }
     }
 }
 

@@ -17,6 +17,9 @@ pub const TESTS: &[crate::Test] = &[
     ("mounts::an_agent_signs_and_is_gone", agent),
     ("mounts::caches_outlive_builds_where_they_may", kept_caches),
     ("mounts::a_locked_cache_is_waited_for", locked_cache),
+    ("mounts::a_part_of_a_cache_is_shown_and_nothing_outside_it", part_of_a_cache),
+    ("mounts::what_lies_in_another_mount_is_seen_in_whatever_order", inside_another),
+    ("mounts::the_caller_names_the_machine_and_keeps_caches_apart", settings),
     ("mounts::of_the_context_only_what_copy_sees_is_shown", ignored),
     ("mounts::a_context_can_be_named_relatively", relative),
     ("mounts::runc_makes_the_same_layers", runc),
@@ -190,6 +193,72 @@ fn kept_caches() {
     let kept = Some(caches.path());
     assert_eq!([run(true, kept), run(false, kept), run(true, kept)], [0, 1, 2]);
     assert_eq!([run(true, None), run(true, None)], [0, 0], "builds share nothing unless they are told to");
+}
+
+/// `source` without `from` is a path in the cache, and links in it lead nowhere else.
+fn part_of_a_cache() {
+    for user_namespace in [true, false] {
+        let world = World::new();
+        let build = |uses: &str| {
+            let recorder = Recorder::default();
+            let fill = "mkdir -p /c/a/b && echo in > /c/a/b/file && ln -s /etc /c/out && ln -s a/b /c/in";
+            let text = format!("FROM BASE\nRUN --mount=type=cache,id=c,target=/c {fill}\nRUN {uses}\n");
+            let options = Options { user_namespace, ..Options::default() };
+            world.build_watched(&text, &options, &recorder).map(|built| (built.new_layers, recorder.output()))
+        };
+        for source in ["a/b", "/a/b/", "in", "../a/b"] {
+            let mount = format!("--mount=type=cache,id=c,source={source},target=/x");
+            let shown = build(&format!("{mount} cat /x/file && echo more > /x/new")).unwrap_or_else(|e| panic!("{source}: {e}"));
+            assert_eq!(shown, (0, vec!["in".to_owned()]), "{source}");
+        }
+        let file = build("--mount=type=cache,id=c,source=a/b/file,target=/x,ro cat /x").unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(file, (0, vec!["in".to_owned()]));
+        for outside in ["out", "out/hostname", "none"] {
+            let err = build(&format!("--mount=type=cache,id=c,source={outside},target=/x ls /x")).expect_err(outside);
+            assert!(err.to_string().contains(&format!("there is no `{outside}` in the cache `c`")), "{err}");
+        }
+    }
+}
+
+/// As in BuildKit mounts are made in the order of their targets, and the Dockerfile's order means nothing.
+fn inside_another() {
+    let world = World::new();
+    world.write("src/file", "context");
+    let mut options = Options::default();
+    options.sandbox.secrets.add("token", "secret".into()).expect("secret");
+    let recorder = Recorder::default();
+    let text = "FROM BASE\nWORKDIR /w\nRUN --mount=type=secret,id=token,target=/w/out/token --mount=source=src,target=out/./src \\\n\
+                --mount=type=tmpfs,target=/w/out/src-2 --mount=type=cache,target=/w/out \\\n\
+                ls /w/out && cat /w/out/src/file && touch /w/out/src-2/x\nRUN test ! -e /w/out\n";
+    let built = world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(recorder.output(), ["src", "src-2", "token", "context"]);
+    assert_eq!(paths(&built, 0), ["w"]);
+    for mount in ["type=tmpfs,target=/", "target=.", "type=cache,target=/w/.."] {
+        let err = world.build_with(&format!("FROM BASE\nRUN --mount={mount} true\n"), &options).expect_err(mount);
+        assert_eq!((err.blame(), err.kind()), (Blame::Packager, "mount-point"), "{mount}: {err}");
+        assert!(err.to_string().contains("it is the root"), "{err}");
+    }
+}
+
+/// The reference's built-in arguments `BUILDKIT_SANDBOX_HOSTNAME` and `BUILDKIT_CACHE_MOUNT_NS`.
+fn settings() {
+    let caches = tempfile::tempdir().expect("tempdir");
+    let world = World::new();
+    let build = |args: &[(&str, &str)]| {
+        let mut options = Options { use_cache: true, ..Options::default() };
+        options.build_args = args.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        options.sandbox.cache_dir = Some(caches.path().into());
+        let recorder = Recorder::default();
+        let text = "FROM BASE\nRUN hostname && cat /etc/hostname && grep -c \"$(hostname)\" /etc/hosts\n\
+                    RUN --mount=type=cache,target=/c touch /c/$(hostname) && ls /c\n";
+        world.build_watched(text, &options, &recorder).unwrap_or_else(|e| panic!("{e}"));
+        recorder.output()
+    };
+    assert_eq!(build(&[]), ["containerbuild", "containerbuild", "2", "containerbuild"]);
+    let named = ("BUILDKIT_SANDBOX_HOSTNAME", "other.example");
+    assert_eq!(build(&[named]), ["other.example", "other.example", "2", "containerbuild", "other.example"], "and not cached");
+    let apart = [("BUILDKIT_SANDBOX_HOSTNAME", "third"), ("BUILDKIT_CACHE_MOUNT_NS", "team")];
+    assert_eq!(build(&apart), ["third", "third", "2", "third"], "another cache");
 }
 
 struct Tell(std::sync::Mutex<Sender<String>>);
