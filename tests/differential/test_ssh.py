@@ -140,6 +140,13 @@ def test_a_leak_would_be_seen(scene, ssh, directory):
     assert len(leaks(out, ssh.secrets)) == 1
 
 
+def test_a_key_in_place_of_an_agent_is_told_apart(scene, ssh, directory):
+    key = directory / "id_ed25519"
+    key.write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    ours = built_with_tools(scene, ssh, directory, key)
+    assert not ours.built and f"{key}: it is no socket of an agent" in ours.output and "ssh-add" in ours.output, ours.output
+
+
 def test_an_agent_that_does_not_answer_is_told(scene, ssh, directory):
     gone = ssh.agent.with_name("gone")
     ours = built_with_tools(scene, ssh, directory, gone)

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use build_model::{Blame, Diagnose};
+use dist_git::Authorization;
 use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderValue};
 use system_authorities::with_system_authorities;
 use tokio::io::AsyncWriteExt;
 use url::Url;
@@ -219,6 +221,25 @@ impl Downloads {
     /// # Errors
     /// [`DownloadError`] of the last attempt.
     pub async fn fetch(&self, url: &str, to: &Path, limit: u64) -> Result<Downloaded, DownloadError> {
+        self.fetch_as(None, url, to, limit).await
+    }
+
+    /// As [`Downloads::fetch`], showing this to the URL's host, and to no other that it leads to.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fetch_as(
+        &self,
+        authorization: Option<&Authorization>,
+        url: &str,
+        to: &Path,
+        limit: u64,
+    ) -> Result<Downloaded, DownloadError> {
+        let authorization = authorization.and_then(|value| HeaderValue::from_str(value.as_str()).ok()).map(|mut value| {
+            value.set_sensitive(true);
+            value
+        });
+        let authorization = authorization.as_ref();
         let failed = |problem| DownloadError { url: shown(url), problem };
         let parsed = Url::parse(url).map_err(|error| failed(DownloadProblem::Url(error.to_string())))?;
         if !matches!(parsed.scheme(), "http" | "https") {
@@ -226,7 +247,7 @@ impl Downloads {
         }
         let mut pause = FIRST_PAUSE;
         for _ in 1..ATTEMPTS {
-            match self.attempt(&parsed, to, limit).await {
+            match self.attempt(authorization, &parsed, to, limit).await {
                 Err(problem) if problem.is_transient() => {
                     tracing::warn!(url = shown(url), %problem, "a download failed, trying again");
                     tokio::time::sleep(pause).await;
@@ -235,13 +256,23 @@ impl Downloads {
                 other => return other.map_err(failed),
             }
         }
-        self.attempt(&parsed, to, limit).await.map_err(failed)
+        self.attempt(authorization, &parsed, to, limit).await.map_err(failed)
     }
 
-    async fn attempt(&self, url: &Url, to: &Path, limit: u64) -> Result<Downloaded, DownloadProblem> {
+    async fn attempt(
+        &self,
+        authorization: Option<&HeaderValue>,
+        url: &Url,
+        to: &Path,
+        limit: u64,
+    ) -> Result<Downloaded, DownloadProblem> {
         let transport = |error: reqwest::Error| DownloadProblem::Transport(error.without_url());
         let write = |source| DownloadProblem::Write { path: to.to_owned(), source };
-        let mut answer = self.http.get(url.clone()).header("accept-encoding", "identity").send().await.map_err(transport)?;
+        let mut request = self.http.get(url.clone()).header("accept-encoding", "identity");
+        if let Some(value) = authorization {
+            request = request.header(AUTHORIZATION, value.clone());
+        }
+        let mut answer = request.send().await.map_err(transport)?;
         let status = answer.status();
         if !status.is_success() {
             let redirected = (answer.url() != url).then(|| shown(answer.url().as_str()));

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, utimensat};
 
-use crate::DistGitError;
 use crate::checkout::{LONG, SHORT, Wanted, fetch, init, list_refs, subdirectory, write_files};
 use crate::checkout_dir::CheckoutDir;
 use crate::git::{Git, Remote};
 use crate::tidy::{NotFetched, tidy};
 use crate::tree_submodules::Submodules;
+use crate::{Authorization, DistGitError};
 
 /// A repository and what is wanted of it.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +32,8 @@ pub struct TreeRequest<'a> {
     pub file_limit: u64,
     /// The agent that ssh asks for keys; else the one in the environment.
     pub ssh_agent: Option<&'a Path>,
+    /// What the server is shown; over http(s), and for this repository alone. No redirection is followed then.
+    pub authorization: Option<&'a Authorization>,
 }
 
 /// The files of one commit.
@@ -71,6 +73,7 @@ pub(crate) async fn fetch_files(
     let dir = CheckoutDir::create(dest)?;
     let remote = Remote::new(request.url.to_owned(), request.transport)?;
     let git = Git::new(remote, &dir, log)?.with_file_limit(request.file_limit).with_ssh_agent(request.ssh_agent);
+    let git = git.with_authorization(request.authorization);
     let revision = request.revision.unwrap_or("HEAD");
     let refs = list_refs(&git, revision).await?;
     let tag = refs.resolve(revision).and_then(|resolved| resolved.tag);

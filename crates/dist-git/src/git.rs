@@ -13,9 +13,9 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
-use crate::DistGitError;
 use crate::checkout_dir::CheckoutDir;
 use crate::git_messages::{Complaint, classify, ended_at_file_limit};
+use crate::{Authorization, DistGitError};
 
 /// Git's last lines kept for the error message.
 const LAST_LINES: usize = 12;
@@ -72,6 +72,7 @@ pub(crate) struct Git<'a> {
     global_config: PathBuf,
     file_limit: Option<u64>,
     ssh_agent: Option<PathBuf>,
+    authorization: Option<Authorization>,
     log: &'a (dyn Fn(&str) + Sync),
 }
 
@@ -134,6 +135,7 @@ impl<'a> Git<'a> {
             global_config,
             file_limit: None,
             ssh_agent: None,
+            authorization: None,
             log,
         })
     }
@@ -146,6 +148,11 @@ impl<'a> Git<'a> {
     /// The same, with this SSH agent in place of the one in our environment.
     pub fn with_ssh_agent(self, socket: Option<&Path>) -> Self {
         Self { ssh_agent: socket.map(Path::to_owned), ..self }
+    }
+
+    /// The same, showing this to the server of the repository.
+    pub fn with_authorization(self, authorization: Option<&Authorization>) -> Self {
+        Self { authorization: authorization.cloned(), ..self }
     }
 
     /// The URL git is given.
@@ -237,6 +244,16 @@ impl<'a> Git<'a> {
         command.envs(fixed);
         if let Some(socket) = &self.ssh_agent {
             command.env("SSH_AUTH_SOCK", socket);
+        }
+        if let Some(authorization) = &self.authorization {
+            // Settings in variables: a command line is everybody's to read.
+            command
+                .env("GIT_CONFIG_COUNT", "2")
+                .env("GIT_CONFIG_KEY_0", format!("http.{}.extraHeader", self.url))
+                .env("GIT_CONFIG_VALUE_0", format!("Authorization: {}", authorization.as_str()))
+                // Git goes on to show it wherever the first answer led.
+                .env("GIT_CONFIG_KEY_1", "http.followRedirects")
+                .env("GIT_CONFIG_VALUE_1", "false");
         }
         for setting in SETTINGS {
             command.arg("-c").arg(setting);

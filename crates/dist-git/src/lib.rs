@@ -5,6 +5,7 @@
 //! [`fetch_tree`] does the same for repositories that an ADD names, where a build may have them.
 
 mod allow_list;
+mod authorization;
 mod checkout;
 mod checkout_dir;
 mod dockerfile;
@@ -20,6 +21,7 @@ mod tidy;
 mod tree_submodules;
 
 pub use allow_list::{ScmAllowList, ScmRefused};
+pub use authorization::Authorization;
 pub use checkout::{SourceTree, checkout, checkout_with_branches};
 pub use dockerfile::{DockerfileError, find_dockerfile};
 pub use error::DistGitError;

@@ -66,6 +66,8 @@ impl Submodules {
             without_submodules: false,
             file_limit: request.file_limit,
             ssh_agent: request.ssh_agent,
+            // Whoever wrote .gitmodules chose the server.
+            authorization: None,
         };
         let fetched = fetch_files(&wanted, scratch, self, log).await;
         self.depth -= 1;

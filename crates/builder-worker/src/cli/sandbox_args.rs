@@ -1,6 +1,7 @@
 //! Options of `containerbuild build` for RUN steps: runtime, limits, user namespace, secrets, SSH agents, cache mounts.
 //! They are named as the keys of `[sandbox]` in the worker's configuration.
 
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 
 use build_model::{Blame, BoxedDiagnose, Diagnose};
@@ -32,7 +33,8 @@ pub struct SandboxArgs {
     /// Whether root in a RUN is nobody on this machine: where it can be, always, or never.
     #[arg(long, value_enum, default_value = "auto")]
     user_namespace: UserNamespaceMode,
-    /// A secret for `RUN --mount=type=secret`: id=ID,src=FILE or id=ID,env=VARIABLE; may be repeated.
+    /// A secret for `RUN --mount=type=secret`: id=ID,src=FILE or id=ID,env=VARIABLE; may be repeated. ADD shows what is called
+    /// HTTP_AUTH_TOKEN_HOST, HTTP_AUTH_HEADER_HOST, GIT_AUTH_TOKEN or GIT_AUTH_HEADER to servers.
     #[arg(long, value_name = "id=ID,src=FILE", value_parser = secret)]
     secret: Vec<(String, SecretSource)>,
     /// An SSH agent for `RUN --mount=type=ssh`, and the one called `default` for ADD of repositories over ssh: ID (then
@@ -74,6 +76,14 @@ pub enum SandboxArgsError {
         /// The agent's id.
         id: String,
     },
+    /// Something else than a socket, most likely a key.
+    #[error("--ssh {id}={}: it is no socket of an agent", path.display())]
+    NoSocket {
+        /// The agent's id.
+        id: String,
+        /// What was named.
+        path: PathBuf,
+    },
     /// The directory for caches cannot be made.
     #[error("cannot make the directory for cache mounts {path}")]
     CacheDir {
@@ -95,6 +105,10 @@ impl Diagnose for SandboxArgsError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NoAgent { .. } => Some("start an agent (`eval $(ssh-agent); ssh-add`), or write --ssh ID=SOCKET".to_owned()),
+            Self::NoSocket { path, .. } => Some(format!(
+                "keys are given by way of an agent: `eval $(ssh-agent)`, `ssh-add {}`, and --ssh ID without a path",
+                path.display()
+            )),
             _ => None,
         }
     }
@@ -123,6 +137,10 @@ impl SandboxArgs {
                     (agent.as_str(), socket.ok_or_else(|| SandboxArgsError::NoAgent { id: agent.clone() })?.into())
                 }
             };
+            // One that is not there, or does not answer, is told when it is needed.
+            if std::fs::metadata(&socket).is_ok_and(|meta| !meta.file_type().is_socket()) {
+                return Err(SandboxArgsError::NoSocket { id: id.to_owned(), path: socket }.into());
+            }
             options.ssh_agents.insert(id.to_owned(), socket);
         }
         if let Some(path) = &self.cache_mounts {

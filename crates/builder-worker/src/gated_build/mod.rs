@@ -189,7 +189,7 @@ pub async fn build(build: &GatedBuild<'_>, reach: Reach) -> Result<GatedResult, 
         Reach::Host => {
             // As BuildKit has it, ADD takes the agent that a mount without an id would get.
             let agent = build.sandbox.ssh_agents.get("default").map(PathBuf::as_path);
-            let remote = HostFetcher::new(agent, build.progress, build.cancel)?;
+            let remote = HostFetcher::new(agent, &build.sandbox.secrets, build.progress, build.cancel)?;
             run_engine(build, SandboxOptions { network: SandboxNetwork::Host, ..sandbox }, None, Some(&remote))
         }
         Reach::Gate { sources, lookup, rules, cache_dir, cache_limit } => {

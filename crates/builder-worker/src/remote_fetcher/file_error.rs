@@ -39,7 +39,7 @@ impl Diagnose for AddFileError {
                 Some(format!("more than {MAX_REDIRECTS} redirections are not followed: name the place they lead to"))
             }
             DownloadProblem::Status { status, .. } if matches!(status.as_u16(), 401 | 403) => {
-                Some("ADD sends no credentials: use RUN with a --mount=type=secret".to_owned())
+                Some("`--secret id=HTTP_AUTH_TOKEN_HOST,src=FILE` gives ADD a token to show to HOST".to_owned())
             }
             _ => None,
         }
@@ -75,7 +75,7 @@ mod tests {
         let absent = answered(vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]).await;
         assert_eq!(told(&absent), (Blame::Packager, "add-status", nothing.clone()), "{absent}");
         let forbidden = answered(vec!["HTTP/1.1 403 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"]).await;
-        assert!(told(&forbidden).2.contains("no credentials"), "{forbidden}");
+        assert!(told(&forbidden).2.contains("HTTP_AUTH_TOKEN_HOST"), "{forbidden}");
         let large = answered(vec!["HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"]).await;
         assert_eq!(told(&large), (Blame::Packager, "add-too-large", nothing.clone()), "{large}");
         let moved = "HTTP/1.1 302 Found\r\nContent-Length: 0\r\nConnection: close\r\nLocation: /x\r\n\r\n";

@@ -1,6 +1,7 @@
 //! What `ADD https://…` and ADD of git repositories get, where a build has the machine's network
 //! (`containerbuild build --network=host`; never in a task): files by [`Downloads`], repositories by `dist-git`.
 
+mod credentials;
 mod file_error;
 
 use std::future::Future;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use build_model::{Blame, BoxedDiagnose, Diagnose};
 use dist_git::TreeRequest;
 use dockerfile::{GitSource, GitTransport};
-use image_build::{CancelFlag, FetchedTree, Progress, ProgressEvent, RemoteFetcher};
+use image_build::{CancelFlag, FetchedTree, Progress, ProgressEvent, RemoteFetcher, Secrets};
 
 use crate::download::{DownloadSetupError, Downloads};
 use file_error::AddFileError;
@@ -26,6 +27,8 @@ pub(crate) struct HostFetcher<'a> {
     runtime: tokio::runtime::Handle,
     /// The agent that repositories over ssh are fetched with, when the build was given one.
     ssh_agent: Option<&'a Path>,
+    /// Among them may be what servers ask for.
+    secrets: &'a Secrets,
     progress: &'a dyn Progress,
     cancel: &'a CancelFlag,
 }
@@ -51,11 +54,12 @@ impl<'a> HostFetcher<'a> {
     /// Without TLS.
     pub(crate) fn new(
         ssh_agent: Option<&'a Path>,
+        secrets: &'a Secrets,
         progress: &'a dyn Progress,
         cancel: &'a CancelFlag,
     ) -> Result<Self, DownloadSetupError> {
         let downloads = Downloads::new(None)?;
-        Ok(Self { downloads, runtime: tokio::runtime::Handle::current(), ssh_agent, progress, cancel })
+        Ok(Self { downloads, runtime: tokio::runtime::Handle::current(), ssh_agent, secrets, progress, cancel })
     }
 
     fn wait<T, E: Into<BoxedDiagnose>>(&self, fetch: impl Future<Output = Result<T, E>>) -> Result<T, BoxedDiagnose> {
@@ -75,7 +79,9 @@ impl<'a> HostFetcher<'a> {
 
 impl RemoteFetcher for HostFetcher<'_> {
     fn file(&self, url: &str, into: &Path) -> Result<Option<i64>, BoxedDiagnose> {
-        let downloaded = self.wait(async { self.downloads.fetch(url, into, MAX_BYTES).await.map_err(AddFileError::from) })?;
+        let authorization = credentials::for_file(self.secrets, url)?;
+        let fetch = self.downloads.fetch_as(authorization.as_ref(), url, into, MAX_BYTES);
+        let downloaded = self.wait(async { fetch.await.map_err(AddFileError::from) })?;
         Ok(downloaded.modified)
     }
 
@@ -86,6 +92,7 @@ impl RemoteFetcher for HostFetcher<'_> {
             GitTransport::Https => "https",
             GitTransport::Ssh => "ssh",
         };
+        let authorization = credentials::for_repository(self.secrets, &source.remote)?;
         let request = TreeRequest {
             url: &source.remote,
             transport,
@@ -95,6 +102,7 @@ impl RemoteFetcher for HostFetcher<'_> {
             without_submodules: source.submodules == Some(false),
             file_limit: MAX_BYTES,
             ssh_agent: self.ssh_agent,
+            authorization: authorization.as_ref(),
         };
         let log = |line: &str| {
             // Command lines are for those who look for a fault.

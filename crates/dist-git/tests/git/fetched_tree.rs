@@ -21,6 +21,7 @@ async fn fetched(daemon: &Daemon, dest: &Path, change: impl FnOnce(&mut TreeRequ
         without_submodules: false,
         file_limit: 1 << 30,
         ssh_agent: None,
+        authorization: None,
     };
     change(&mut request);
     fetch_tree(&request, dest, &|_| ()).await

@@ -75,12 +75,8 @@ pub(super) fn unused_build_args(file: &Dockerfile, stages: &[PlannedStage], opti
         }
     }
     let platform = platform_args(&options.platform, None);
-    let known = |name: &str| {
-        declared.contains(&name)
-            || platform.contains_key(name)
-            || is_proxy(name)
-            || settings::is_followed(name)
-    };
+    let known =
+        |name: &str| declared.contains(&name) || platform.contains_key(name) || is_proxy(name) || settings::is_followed(name);
     let unused = options.build_args.keys().filter(|name| !known(name));
     unused
         .map(|name| {

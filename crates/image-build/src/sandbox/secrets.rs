@@ -74,7 +74,8 @@ impl Secrets {
         self.add(id, content)
     }
 
-    pub(crate) fn get(&self, id: &str) -> Option<&[u8]> {
+    /// The content of a secret.
+    pub fn get(&self, id: &str) -> Option<&[u8]> {
         self.0.get(id).map(Vec::as_slice)
     }
 }
