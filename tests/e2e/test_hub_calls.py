@@ -1,5 +1,5 @@
 """How often gate and proof ask the hub: about all RPMs of an image at once, and at the gate, where a RUN asks for one
-file after another, at most twice for each.
+file after another, about up to two hundred of them at once.
 
 A proxy between worker and hub counts requests. A multicall is one request, whatever is in it. Every RPM of the scene is
 a Koji build of its own, and the site has rules about keys and tags, so there is most to ask.
@@ -20,6 +20,8 @@ CHANNEL = "counted"
 BASE = "registry.example.com/f40/base:40"
 # What gate, proof and report ask about RPMs and the builds they are of.
 ABOUT_RPMS = {"getRPM", "getRPMHeaders", "getBuild", "queryRPMSigs", "listTags", "getFullInheritance"}
+# Two requests each time a RUN asks for nothing for a while: after 0.25 s, 0.5 s and so on, twenty times in three days.
+AT_INTERVALS = 10
 FEW = "dnf -y install hello"
 MANY = "dnf -y --installroot=/new --releasever=40 install dnf nginx-light jq"
 
@@ -63,7 +65,7 @@ def counted(scene, tmp_path_factory):
             processes.stop(scene, service)
 
 
-def test_the_proof_asks_about_all_rpms_at_once_and_the_gate_at_most_twice_about_each(counted):
+def test_the_proof_asks_about_all_rpms_at_once_and_the_gate_about_two_hundred(counted):
     one = counted("countone", FEW)
     assert one.calls["getRPMHeaders"] > 100, "the base image is large"
     assert one.requests <= 20, (one.requests, one.calls)
@@ -71,4 +73,8 @@ def test_the_proof_asks_about_all_rpms_at_once_and_the_gate_at_most_twice_about_
         many = counted(name, MANY)
         released = many.calls["queryRPMSigs"] - one.calls["queryRPMSigs"]
         assert released > 100, (one.calls, many.calls)
-        assert many.requests <= one.requests + 2 * released, (one.requests, many.requests, many.calls)
+        assert many.requests <= one.requests + AT_INTERVALS + 2 * released / 100, (
+            one.requests,
+            many.requests,
+            many.calls,
+        )

@@ -25,6 +25,9 @@ pub struct HubRpms {
     digests: FileDigests,
     /// Koji's own files.
     files: Option<KojiFiles>,
+    /// Rows, as they are listed or were asked for.
+    rows: Mutex<HashMap<Nvra, Option<KnownRpm>>>,
+    /// Rows with the states of their builds.
     answers: Mutex<HashMap<Nvra, Option<KnownRpm>>>,
     builds: Mutex<HashMap<BuildId, Build>>,
     tags: Mutex<HashMap<BuildId, Vec<String>>>,
@@ -39,6 +42,7 @@ impl HubRpms {
             listed: tokio::sync::OnceCell::new(),
             digests: FileDigests::in_memory(),
             files: None,
+            rows: Mutex::default(),
             answers: Mutex::default(),
             builds: Mutex::default(),
             tags: Mutex::default(),
@@ -75,15 +79,25 @@ impl HubRpms {
         self.answers.lock().unwrap_or_else(PoisonError::into_inner).get(rpm).cloned()
     }
 
-    /// The rows of RPMs, listed or asked for, and the states of their builds: deleting a build deletes its files, but no
-    /// row of its RPMs (Koji's `_delete_build`), so the row alone cannot say.
-    async fn ask(&self, unknown: Vec<Nvra>) -> Result<(), HubError> {
+    /// The rows of RPMs, listed or asked for.
+    async fn rows_of(&self, rpms: &[Nvra]) -> Result<Vec<Option<KnownRpm>>, HubError> {
         let listed = self.listed.get_or_init(|| rpm_list::fetch(&self.lists)).await;
-        let (known, asked): (Vec<Nvra>, Vec<Nvra>) = unknown.into_iter().partition(|rpm| listed.contains_key(rpm));
-        let mut rows: Vec<(Nvra, Option<KnownRpm>)> =
-            known.into_iter().map(|rpm| (listed.get(&rpm).cloned(), rpm)).map(|(row, rpm)| (rpm, row)).collect();
+        let row = |rpm: &Nvra| match listed.get(rpm) {
+            Some(row) => Some(Some(row.clone())),
+            None => self.rows.lock().unwrap_or_else(PoisonError::into_inner).get(rpm).cloned(),
+        };
+        let asked: Vec<Nvra> = rpms.iter().filter(|rpm| row(rpm).is_none()).cloned().collect();
         let found = self.session.get_rpms(&asked).await?;
-        rows.extend(asked.into_iter().zip(found.into_iter().map(|row| row.map(known_rpm))));
+        let found = asked.into_iter().zip(found.into_iter().map(|row| row.map(known_rpm)));
+        self.rows.lock().unwrap_or_else(PoisonError::into_inner).extend(found);
+        Ok(rpms.iter().map(|rpm| row(rpm).flatten()).collect())
+    }
+
+    /// The rows of RPMs and the states of their builds: deleting a build deletes its files, but no row of its RPMs (Koji's
+    /// `_delete_build`), so the row alone cannot say.
+    async fn ask(&self, unknown: Vec<Nvra>) -> Result<(), HubError> {
+        let rows = self.rows_of(&unknown).await?;
+        let mut rows: Vec<(Nvra, Option<KnownRpm>)> = unknown.into_iter().zip(rows).collect();
         let mut builds: Vec<BuildId> =
             rows.iter().filter_map(|(_, row)| Some(row.as_ref()?.build_id)).filter(|id| *id != 0).map(BuildId).collect();
         builds.sort_unstable();
@@ -164,6 +178,13 @@ impl KojiRpms for HubRpms {
                 self.ask(unknown).await.map_err(|error| LookupError::Hub { count, source: error.into() })?;
             }
             Ok(rpms.iter().map(|rpm| self.remembered(rpm).flatten()).collect())
+        })
+    }
+
+    fn rows<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>> {
+        Box::pin(async move {
+            let found = self.rows_of(rpms).await;
+            found.map_err(|error| LookupError::Hub { count: rpms.len(), source: error.into() })
         })
     }
 

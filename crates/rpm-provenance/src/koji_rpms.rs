@@ -115,6 +115,13 @@ pub trait KojiRpms: Send + Sync {
     /// `None` for unknown ones.
     fn lookup<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>>;
 
+    /// What is written down of RPMs once and for all: as `lookup`, but nobody is asked about the state of their builds, so that
+    /// `build_deleted` may be false of a deleted one. For an implementation that knows the rows without asking; whoever uses it
+    /// asks `lookup` before anything counts.
+    fn rows<'a>(&'a self, rpms: &'a [Nvra]) -> BoxFuture<'a, Result<Vec<Option<KnownRpm>>, LookupError>> {
+        self.lookup(rpms)
+    }
+
     /// SHA-256 of the headers of Koji's own files, for RPMs whose row holds none (hubs before 1.36, packages built before rpm
     /// 4.14): one answer per RPM, in order, `None` where Koji's file cannot be looked at. Asked for RPMs that only SIGMD5
     /// speaks for.
@@ -149,11 +156,7 @@ const BATCH: usize = 500;
 pub(crate) async fn lookup_all(koji: &dyn KojiRpms, rpms: &[Nvra]) -> Result<Vec<Option<KnownRpm>>, LookupError> {
     let mut known = Vec::with_capacity(rpms.len());
     for batch in rpms.chunks(BATCH) {
-        let answers = koji.lookup(batch).await?;
-        if answers.len() != batch.len() {
-            return Err(LookupError::Answers { asked: batch.len(), got: answers.len() });
-        }
-        known.extend(answers);
+        known.extend(complete(batch.len(), koji.lookup(batch).await?)?);
     }
     Ok(known)
 }
@@ -162,11 +165,13 @@ pub(crate) async fn lookup_all(koji: &dyn KojiRpms, rpms: &[Nvra]) -> Result<Vec
 pub(crate) async fn header_digests_of(koji: &dyn KojiRpms, rpms: &[KnownRpm]) -> Result<Vec<Option<String>>, LookupError> {
     let mut digests = Vec::with_capacity(rpms.len());
     for batch in rpms.chunks(BATCH) {
-        let answers = koji.header_digests(batch).await?;
-        if answers.len() != batch.len() {
-            return Err(LookupError::Answers { asked: batch.len(), got: answers.len() });
-        }
-        digests.extend(answers);
+        digests.extend(complete(batch.len(), koji.header_digests(batch).await?)?);
     }
     Ok(digests)
+}
+
+/// Every question has its answer.
+pub(crate) fn complete<T>(asked: usize, answers: Vec<T>) -> Result<Vec<T>, LookupError> {
+    let got = answers.len();
+    if got == asked { Ok(answers) } else { Err(LookupError::Answers { asked, got }) }
 }

@@ -1,10 +1,12 @@
 //! The RPM gate: the one network peer of a build step. It hands out pinned repository metadata, and RPMs that Koji
 //! has by digest; everything else is refused, with a verdict that says why (design §5).
 //!
-//! A request's way: `server`, `http1` (sockets, limits) → `request` (which file, may it) → `release` (fetch, verify, ask
-//! Koji) → `response` (ranges, validators). Started by the worker before the first RUN, stopped after the last.
+//! A request's way: `server`, `http1` (sockets, limits) → `request` (which file, may it) → `release` (fetch, verify,
+//! compare with Koji) → `response` (ranges, validators) → `confirm` (what Koji says today, of many at once) → verdict.
+//! Started by the worker before the first RUN, stopped after the last.
 
 mod cache;
+mod confirm;
 mod http1;
 mod release;
 mod repo_files;
@@ -192,6 +194,9 @@ impl Gate {
         });
         let (stop, stopped) = watch::channel(false);
         let mut loops = JoinSet::new();
+        if let Some(confirmations) = &shared.releases.confirmations {
+            loops.spawn(confirmations.clone().serve(stopped.clone()));
+        }
         for listener in listeners {
             listener.set_nonblocking(true).map_err(GateError::Listener)?;
             let listener = tokio::net::TcpListener::from_std(listener).map_err(GateError::Listener)?;
@@ -220,8 +225,10 @@ impl Gate {
     }
 
     /// Waits until every request so far has its verdict: a file that was released by its headers may turn out to be
-    /// another one at its end. Called after a RUN, before [`Gate::refusals_since`].
+    /// another one at its end, and Koji is asked about what is left to ask. Called after a RUN, before
+    /// [`Gate::refusals_since`].
     pub async fn settle(&self) {
+        let _hurry = self.shared.releases.confirmations.as_ref().map(|c| c.hurry());
         // The sender is part of `self`, so there is no error.
         let _ = self.shared.open.subscribe().wait_for(|open| *open == 0).await;
     }

@@ -1,24 +1,25 @@
 //! The decision about one RPM, made once per file and build.
 //!
-//! The headers come first in the file, and Koji knows the digest of the main header: so Koji is asked, and the file
-//! released or refused, before the payload is here (docs/adr/0006-streaming-behind-the-verdict.md). The payload is
-//! verified while it comes; until then the client lacks the last byte.
+//! The headers come first in the file, and Koji knows the digest of the main header: so the file is released or refused
+//! before the payload is here (docs/adr/0006-streaming-behind-the-verdict.md). The payload is verified while it comes; until
+//! then the client lacks the last byte. What Koji says today is asked for many at once (`confirm`).
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::cache::{CachedFile, Download, Fetched, FileCache, Note};
+use super::confirm::{Confirmation, Confirmations, Question};
 use super::response::Verified;
 use super::source::PinnedSource;
 use super::upstream::FetchError;
-use crate::koji_rpms::lookup_all;
+use crate::koji_rpms::complete;
 use crate::policy::{Objection, ReleaseRules};
 use crate::repodata::{Checksum, Offered};
 use crate::rule::judge;
-use crate::{HeaderError, KnownRpm, KojiRpms, LookupError, RpmIdent, Rule, package_file};
+use crate::{HeaderError, KojiRpms, LookupError, RpmIdent, Rule, package_file};
 
 /// Largest RPM without a size in the metadata.
 const MAX_RPM: u64 = 16 << 30;
@@ -45,7 +46,10 @@ pub(super) struct Unanswered {
 
 /// A decision, and where the file is.
 pub(super) struct Examined {
-    pub decision: Decision,
+    /// Of a released file: by what is written down of it. It counts when Koji has confirmed it.
+    decision: Decision,
+    /// What Koji says today; `None` where nobody is asked any more.
+    confirmation: Option<Confirmation>,
     pub source: Source,
 }
 
@@ -59,6 +63,28 @@ pub(super) enum Source {
 pub(super) type Outcome = Result<CachedFile, Unanswered>;
 
 impl Examined {
+    /// The decision as far as it is known.
+    pub fn decision(&self) -> Decision {
+        self.confirmed_now().and_then(Result::ok).unwrap_or_else(|| self.decision.clone())
+    }
+
+    /// Whether Koji's word is still to come.
+    pub fn is_open(&self) -> bool {
+        self.confirmation.is_some() && self.confirmed_now().is_none()
+    }
+
+    /// The decision that counts.
+    pub async fn confirmed(&self) -> Result<Decision, Unanswered> {
+        match &self.confirmation {
+            None => Ok(self.decision.clone()),
+            Some(confirmation) => confirmation.wait().await,
+        }
+    }
+
+    fn confirmed_now(&self) -> Option<Result<Decision, Unanswered>> {
+        self.confirmation.as_ref()?.now()
+    }
+
     /// The file when it is verified to its end; `Err` when it turned out not to be what was promised.
     pub async fn outcome(&self) -> Outcome {
         match &self.source {
@@ -69,6 +95,7 @@ impl Examined {
 
     fn has_failed(&self) -> bool {
         matches!(&self.source, Source::Running { outcome, .. } if matches!(&*outcome.borrow(), Some(Err(_))))
+            || matches!(self.confirmed_now(), Some(Err(_)))
     }
 }
 
@@ -91,15 +118,17 @@ pub(super) struct Releases {
     cache: Arc<FileCache>,
     /// `None` for builds without a hub.
     koji: Option<Arc<dyn KojiRpms>>,
-    rules: ReleaseRules,
-    /// What the tags that the rules name inherit from, asked for once.
-    inheritance: OnceCell<BTreeMap<String, Vec<String>>>,
+    rules: Arc<ReleaseRules>,
+    /// Who asks Koji about what was handed out; `None` without a hub.
+    pub confirmations: Option<Arc<Confirmations>>,
     decided: Mutex<HashMap<String, Cell>>,
 }
 
 impl Releases {
     pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>, rules: ReleaseRules) -> Self {
-        Releases { cache, koji, rules, inheritance: OnceCell::new(), decided: Mutex::default() }
+        let rules = Arc::new(rules);
+        let confirmations = koji.clone().map(|koji| Arc::new(Confirmations::new(koji, rules.clone())));
+        Releases { cache, koji, rules, confirmations, decided: Mutex::default() }
     }
 
     /// The decision about a listed RPM; concurrent requests for it wait for one.
@@ -137,8 +166,8 @@ impl Releases {
                 (Source::Running { download, verified, outcome }, checked)
             }
         };
-        let decision = self.judge(offered, checked).await?;
-        let examined = Arc::new(Examined { decision, source });
+        let (decision, confirmation) = self.judge(offered, checked).await?;
+        let examined = Arc::new(Examined { decision, confirmation, source });
         let small = offered.size.is_none_or(|size| size <= STREAMED_ABOVE);
         if small && examined.decision.rule.releases() {
             examined.outcome().await?;
@@ -205,90 +234,61 @@ impl Releases {
         (headers, verifieds, outcomes)
     }
 
-    async fn judge(&self, offered: &Offered, checked: Result<CheckedRpm, String>) -> Result<Decision, Unanswered> {
-        let decided = |rule, evidence: String, ident| Decision { rule, evidence, ident, rpm_id: None, remedy: None };
+    /// What is said by what is written down: the file, the metadata, the site's rules and Koji's row. What speaks against it is
+    /// a refusal now; the rest is Koji's to confirm.
+    async fn judge(
+        &self,
+        offered: &Offered,
+        checked: Result<CheckedRpm, String>,
+    ) -> Result<(Decision, Option<Confirmation>), Unanswered> {
         let CheckedRpm { ident, sighash } = match checked {
             Ok(checked) => checked,
-            Err(evidence) => return Ok(decided(Rule::BrokenRpm, evidence, None)),
+            Err(evidence) => return Ok((Decision::new(Rule::BrokenRpm, evidence, None), None)),
         };
         // Metadata writes "no epoch" and epoch 0 alike.
         let epochs_agree = ident.epoch.unwrap_or_default() == offered.epoch.unwrap_or_default();
         if ident.nvra != offered.nvra || !epochs_agree {
             let listed = format!("{}:{}", offered.epoch.unwrap_or_default(), offered.nvra);
             let evidence = format!("the metadata lists {listed}, the file holds {}", ident.nevra());
-            return Ok(decided(Rule::NameDiffers, evidence, Some(ident)));
+            return Ok((Decision::new(Rule::NameDiffers, evidence, Some(ident)), None));
         }
-        let mut objections = self.rules.judge_name(&ident.nvra);
-        let Some(koji) = self.koji.as_deref().filter(|_| !objections.iter().any(|o| o.refuses)) else {
+        let objections = self.rules.judge_name(&ident.nvra);
+        let asked = self.koji.as_deref().zip(self.confirmations.as_ref());
+        let Some((koji, confirmations)) = asked.filter(|_| !objections.iter().any(|o| o.refuses)) else {
             let evidence = "no hub is set; only the repository's checksum was verified".to_owned();
-            return Ok(decided(Rule::NotChecked, evidence, Some(ident)).with(objections));
+            return Ok((Decision::new(Rule::NotChecked, evidence, Some(ident)).with(objections), None));
         };
         let failed = |e: LookupError| Unanswered { rule: Rule::LookupFailed, evidence: chain(&e) };
         let asked = [ident.nvra.clone()];
-        let known = lookup_all(koji, &asked).await.map_err(failed)?.pop().flatten();
-        let rpm_id = known.as_ref().map(|k| k.rpm_id);
-        let decision = match (judge(&ident, known.as_ref()), &known) {
-            (Err((rule, evidence)), _) => decided(rule, evidence, Some(ident)),
-            (Ok(by), known) => {
-                let mut evidence = format!("rpm {} in Koji, by {}", rpm_id.unwrap_or_default(), by.describe());
-                if self.rules.ask_for_keys()
-                    && let Some(key) = ident.sigkey()
-                {
-                    evidence.push_str(&format!(", signed by {key}"));
-                }
-                if let Some(known) = known {
-                    objections.extend(self.ask_the_hub(koji, &ident, &sighash, known).await.map_err(failed)?);
-                }
-                decided(Rule::KojiRpm, evidence, Some(ident)).with(objections)
-            }
+        let row = koji.rows(&asked).await.and_then(|rows| complete(asked.len(), rows)).map_err(failed)?.pop().flatten();
+        let rpm_id = row.as_ref().map(|row| row.rpm_id);
+        let by = match judge(&ident, row.as_ref()) {
+            Ok(by) => by,
+            Err((rule, evidence)) => return Ok((Decision { rpm_id, ..Decision::new(rule, evidence, Some(ident)) }, None)),
         };
-        Ok(Decision { rpm_id, ..decision })
-    }
-
-    /// What stands against an RPM of Koji's by its signature and by the tags of its build.
-    async fn ask_the_hub(
-        &self,
-        koji: &dyn KojiRpms,
-        ident: &RpmIdent,
-        sighash: &str,
-        known: &KnownRpm,
-    ) -> Result<Vec<Objection>, LookupError> {
-        let keys = async {
-            if !self.rules.ask_for_keys() {
-                return Ok(None);
-            }
-            Ok(Some(koji.signatures(&[known.rpm_id]).await?.pop().unwrap_or_default()))
-        };
-        let tags = async {
-            let Some(named) = self.rules.tags() else { return Ok(None) };
-            let inheritance = self.inheritance.get_or_try_init(|| async {
-                let mut all = BTreeMap::new();
-                for tag in named {
-                    let inherited = koji.inherited_tags(&tag).await?;
-                    all.insert(tag, inherited);
-                }
-                Ok(all)
-            });
-            let inheritance = inheritance.await?;
-            let tags = koji.build_tags(&[known.build_id]).await?.pop().unwrap_or_default();
-            Ok(Some((tags, inheritance)))
-        };
-        // Asked together: they go in one request.
-        let (keys, tags) = futures_util::future::try_join(keys, tags).await?;
-        let mut found = Vec::new();
-        if let Some(signatures) = keys {
-            found.extend(self.rules.judge_signature(&ident.nvra, ident.signing_key.as_deref(), sighash, &signatures));
+        let mut evidence = format!("rpm {} in Koji, by {}", rpm_id.unwrap_or_default(), by.describe());
+        if self.rules.ask_for_keys()
+            && let Some(key) = ident.sigkey()
+        {
+            evidence.push_str(&format!(", signed by {key}"));
         }
-        if let Some((tags, inheritance)) = tags {
-            found.extend(self.rules.judge_tags(&ident.nvra, &tags, inheritance));
+        let of_key = self.rules.judge_key(&ident.nvra, ident.signing_key.as_deref());
+        let decision = Decision { rpm_id, ..Decision::new(Rule::KojiRpm, evidence, Some(ident.clone())) };
+        if of_key.iter().any(|o| o.refuses) {
+            return Ok((decision.with(objections).with(of_key), None));
         }
-        Ok(found)
+        let question = Question { ident, sighash, decision: decision.clone(), objections };
+        Ok((decision, Some(confirmations.ask(question))))
     }
 }
 
 impl Decision {
+    fn new(rule: Rule, evidence: String, ident: Option<RpmIdent>) -> Self {
+        Decision { rule, evidence, ident, rpm_id: None, remedy: None }
+    }
+
     /// Adds what the site's rules say: the first that refuses decides, the others are told.
-    fn with(self, objections: Vec<Objection>) -> Self {
+    pub fn with(self, objections: Vec<Objection>) -> Self {
         let mut decision = self;
         if let Some(refusal) = objections.iter().find(|o| o.refuses) {
             (decision.rule, decision.evidence) = (refusal.rule, refusal.evidence.clone());

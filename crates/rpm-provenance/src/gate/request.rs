@@ -10,7 +10,7 @@ use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::cache::{Fetched, FileCache};
-use super::release::{Examined, Releases, STREAMED_ABOVE, Source, Unanswered, chain};
+use super::release::{Decision, Examined, Releases, STREAMED_ABOVE, Source, Unanswered, chain};
 use super::response::{self, Body, Content, Validators, Verified};
 use super::source::{MAX_METADATA, PinnedSource};
 use super::upstream::FetchError;
@@ -210,46 +210,56 @@ impl Shared {
         };
         let examined = self.releases.decide(source, location, &offered).await;
         let examined = examined.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?;
-        let decision = &examined.decision;
-        let mut verdict = named(asked.verdict(decision.rule, decision.evidence.clone()));
+        let decision = examined.decision();
+        let (rule, mut verdict) = (decision.rule, named(asked.verdict(decision.rule, decision.evidence.clone())));
         verdict.rpm_id = decision.rpm_id;
         if let Some(remedy) = &decision.remedy {
             verdict.remedy = Some(remedy.clone());
         }
-        if let Some(ident) = decision.ident.clone() {
+        if let Some(ident) = decision.ident {
             verdict.sha256header = Some(ident.computed.sha256);
             verdict.sigmd5 = ident.sigmd5;
             verdict.nvra = Some(ident.nvra);
         }
         if !verdict.released {
-            return Err(Box::new(Refused { status: status(decision.rule), verdict }));
+            return Err(Box::new(Refused { status: status(rule), verdict }));
         }
-        let (content, pending) = match (&examined.source, offered.size) {
-            (Source::Whole(file), _) => (Content::Whole(file.clone()), None),
+        let (content, growing) = match (&examined.source, offered.size) {
+            (Source::Whole(file), _) => (Content::Whole(file.clone()), false),
             (Source::Running { download, verified, outcome }, Some(size)) if outcome.borrow().is_none() => {
                 let content = Content::Growing { download: download.clone(), verified: verified.clone(), size };
-                (content, Some(Pending::Rpm(examined.clone())))
+                (content, true)
             }
             // Over already, or of unknown size, and then it was waited for.
             (Source::Running { .. }, _) => {
                 let file = examined.outcome().await;
-                (Content::Whole(file.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?), None)
+                (Content::Whole(file.map_err(|Unanswered { rule, evidence }| refuse(rule, evidence))?), false)
             }
         };
+        let pending = (growing || examined.is_open()).then(|| Pending::Rpm(examined.clone()));
         let validators = Validators { digest: offered.checksum.hex(), modified: offered.file_time };
         let response = response::file(&asked.method, &asked.headers, content, &validators);
         Ok(Granted { response, verdict, pending })
     }
 }
 
-/// The verdict once the file's end is here: what was promised may have turned out to be something else.
+/// The verdict once the file's end and Koji's word are here: what was promised may have turned out to be something else.
 async fn settled(mut verdict: Verdict, pending: Pending) -> Verdict {
-    let failed = match pending {
+    let broken_off = match &pending {
         Pending::Rpm(examined) => examined.outcome().await.err().map(|Unanswered { rule, evidence }| (rule, evidence)),
         Pending::Metadata(download) => download.finished().await.err().map(|e| (metadata_rule(&e), chain(&e))),
     };
-    if let Some((rule, evidence)) = failed {
+    if let Some((rule, evidence)) = broken_off {
         verdict.turn_into(rule, format!("{evidence}; the connection was broken off before its end"));
+        return verdict;
+    }
+    let Pending::Rpm(examined) = pending else { return verdict };
+    match examined.confirmed().await {
+        Ok(Decision { rule, evidence, remedy, .. }) => {
+            verdict.turn_into(rule, evidence);
+            verdict.remedy = remedy.or(verdict.remedy);
+        }
+        Err(Unanswered { rule, evidence }) => verdict.turn_into(rule, evidence),
     }
     verdict
 }

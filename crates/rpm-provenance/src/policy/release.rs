@@ -78,6 +78,13 @@ impl ReleaseRules {
         self.packages.iter().filter_map(|rule| objection(rule, Rule::BlockedPackage, rule.seen(name, &nvr))).collect()
     }
 
+    /// What stands against a file by the key it names, whatever Koji recorded.
+    pub fn judge_key(&self, rpm: &Nvra, key: Option<&str>) -> Vec<Objection> {
+        let word = if key.is_none() { Rule::Unsigned } else { Rule::WrongKey };
+        let rules = self.signing_keys.iter().filter(|rule| !rule.excepts(&rpm.nvr.name));
+        rules.filter_map(|rule| objection(rule, word, rule.seen(key, None))).collect()
+    }
+
     /// What stands against a file by its signature: the key must be allowed, and Koji must have recorded this very
     /// signature. `sighash` is the MD5 of the file's signature header, which is what Koji keeps (`rpmsigs.sighash`).
     pub fn judge_signature(&self, rpm: &Nvra, key: Option<&str>, sighash: &str, recorded: &[KnownSignature]) -> Vec<Objection> {
