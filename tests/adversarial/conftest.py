@@ -42,7 +42,7 @@ allowed = ["{distribution}", "{site}"]
 name = "built-here"
 reason = "what was tagged was tested"
 allowed = ["*"]
-except = ["strange", "swapped", "old", "lost"]
+except = ["strange", "swapped", "old", "lost", "profiles"]
 
 [[policy.packages]]
 name = "orphan"

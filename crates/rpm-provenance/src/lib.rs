@@ -26,7 +26,7 @@ pub use gate::{ContentSource, FetchError, Gate, GateError, GateOptions, HttpClie
 pub use header::{HeaderDigests, HeaderError};
 pub use ident::RpmIdent;
 pub use koji_rpms::{KnownRpm, KnownSignature, KojiRpms, LookupError};
-pub use proof::{Origin, PackageVerdict, Problem, Proof, ProofError, ProvenPackage, list_unchecked, prove};
+pub use proof::{Origin, PackageVerdict, Problem, Proof, ProofError, ProvenPackage, list_unchecked, prove, prove_again};
 pub use report::{Provenance, Report};
 pub use rpmdb::{RpmDb, RpmDbError, RpmDbFormat, UnreadableHeader};
 pub use rule::{MatchedBy, Rule};

@@ -168,10 +168,34 @@ impl Proof {
 /// # Errors
 /// Only when Koji cannot be asked. An image that breaks a rule is a [`Proof`] with problems.
 pub async fn prove(db: &RpmDb, parent: Option<&RpmDb>, released: &[Verdict], lookup: &dyn KojiRpms) -> Result<Proof, ProofError> {
+    prove_with(db, parent, released, released, lookup).await
+}
+
+/// The same by somebody who was not there: `reported` is what the build says its gate released. It tells where an RPM came
+/// from and proves nothing.
+///
+/// # Errors
+/// As [`prove`].
+pub async fn prove_again(
+    db: &RpmDb,
+    parent: Option<&RpmDb>,
+    reported: &[Verdict],
+    lookup: &dyn KojiRpms,
+) -> Result<Proof, ProofError> {
+    prove_with(db, parent, reported, &[], lookup).await
+}
+
+async fn prove_with(
+    db: &RpmDb,
+    parent: Option<&RpmDb>,
+    released: &[Verdict],
+    seen_whole: &[Verdict],
+    lookup: &dyn KojiRpms,
+) -> Result<Proof, ProofError> {
     let asked: Vec<Nvra> = rpms(db).map(|rpm| rpm.nvra.clone()).collect();
     let mut known = lookup_all(lookup, &asked).await?;
     look_at_files(db, lookup, &mut known).await?;
-    let from_gate = released_by_gate(released);
+    let from_gate = released_by_gate(seen_whole);
     let verdicts = rpms(db).zip(known).map(|(rpm, known)| {
         let verdict = judge(rpm, known.as_ref()).and_then(|by| match by {
             MatchedBy::Sigmd5 if !from_gate.contains_key(&key_of(rpm)) => Err((Rule::NoDigest, CLAIMED.to_owned())),

@@ -11,12 +11,12 @@ use std::time::Instant;
 
 use image_layers::MergedView;
 use rpm_provenance::files::{
-    Accounting, Class, Code, ConfigText, FileAccount, LayerDigests, LayerSource, NewLayer, PackageFiles, PackageFinding,
-    PackedDigests, account,
+    Accounting, Class, Code, CommitContents, ConfigText, FileAccount, LayerDigests, LayerSource, NewLayer, PackageFiles,
+    PackageFinding, PackedDigests, account,
 };
 use rpm_provenance::rpmdb::read_view_with_files;
 use sha2::Digest as _;
-use support::{Recipe, install, rpm, rpmbuild, run};
+use support::{Recipe, install, rpm, rpmbuild, rpmbuild_spec, run};
 
 /// Layers, bottom first; all but the first are new. The rpmdb is in the one it was last written in.
 struct Image {
@@ -34,6 +34,26 @@ impl Image {
         let base = dir.path().join("base");
         let rpms: Vec<PathBuf> = ["web", "tool"].map(|name| rpmbuild(dir.path(), &Recipe { name, ..Recipe::default() })).into();
         install(&base, &rpms.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+        Image { layers: vec![base], dir, config: Vec::new(), digests: Vec::new() }
+    }
+
+    /// A base with one package of these files (path, mode, content; links where the mode is 0) and ghosts.
+    fn of_files(files: &[(&str, u32, &str)], ghosts: &[&str]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut spec = "Name: suite\nVersion: 1\nRelease: 1\nSummary: s\nLicense: l\n%description\nd\n%install\n".to_owned();
+        for (path, mode, content) in files {
+            spec.push_str(&format!("mkdir -p $(dirname %{{buildroot}}{path})\n"));
+            spec.push_str(&match mode {
+                0 => format!("ln -s {content} %{{buildroot}}{path}\n"),
+                _ => format!("printf '%%s' '{content}' > %{{buildroot}}{path}; chmod {mode:o} %{{buildroot}}{path}\n"),
+            });
+        }
+        spec.push_str("%files\n");
+        files.iter().for_each(|(path, ..)| spec.push_str(&format!("{path}\n")));
+        ghosts.iter().for_each(|path| spec.push_str(&format!("%ghost {path}\n")));
+        let rpm = rpmbuild_spec(dir.path(), "suite-1-1.noarch.rpm", "noarch", &spec);
+        let base = dir.path().join("base");
+        install(&base, &[&rpm]);
         Image { layers: vec![base], dir, config: Vec::new(), digests: Vec::new() }
     }
 
@@ -150,6 +170,35 @@ fn what_a_stage_or_the_commit_brought_is_known_by_its_layer_but_programs_of_a_st
     assert_eq!(class(&account, "/srv/data"), (Class::Stage, Code::None));
     assert_eq!(class(&account, "/srv/run"), (Class::Unexplained, Code::Script));
     assert_eq!(class(&image.account(LayerSource::Commit, None), "/srv/run"), (Class::Commit, Code::Script));
+}
+
+/// Whoever verifies an image has its own history for what made which layer.
+#[test]
+fn what_a_layer_is_only_said_to_hold_of_the_commit_must_be_there() {
+    let mut image = Image::new();
+    let commit = image.dir.path().join("commit");
+    write(&commit, "run", "#!/bin/sh\n", 0o755);
+    let layer = image.layer();
+    write(&layer, "srv/run", "#!/bin/sh\n", 0o755);
+    write(&layer, "srv/member", "of an archive", 0o644);
+    write(&layer, "srv/text", "exec /srv/app\n", 0o755);
+    write(&layer, "srv/other", "exec /srv/app; evil\n", 0o755);
+    write(&layer, "srv/tool", "\x7fELF", 0o755);
+    let mut contents = CommitContents::default();
+    contents.add_file(13, sha2::Sha256::digest(b"of an archive").into());
+    contents.add_text("exec $APP\n", true);
+    let account = image.account(LayerSource::ClaimedCommit(std::sync::Arc::new(contents)), Some(&commit));
+    for (path, expected) in [
+        ("/srv/run", (Class::Commit, Code::Script)),
+        ("/srv/member", (Class::Commit, Code::None)),
+        ("/srv/text", (Class::Commit, Code::Script)),
+        ("/srv/other", (Class::Unexplained, Code::Script)),
+        ("/srv/tool", (Class::Unexplained, Code::Binary)),
+    ] {
+        assert_eq!(class(&account, path), expected, "{path}");
+    }
+    // A build knows, because it made the layer.
+    assert_eq!(class(&image.account(LayerSource::Commit, Some(&commit)), "/srv/tool").0, Class::Commit);
 }
 
 #[test]
@@ -311,6 +360,127 @@ fn a_command_must_not_lead_to_where_anybody_may_put_another() {
     }
     assert_eq!(account.count(Class::Link).paths, 2, "left behind, and to a package's program");
     assert_eq!(account.count(Class::Empty).paths, 1);
+}
+
+#[test]
+fn a_program_of_an_rpm_has_no_other_program_s_name() {
+    let programs = [
+        ("/usr/bin/true", 0o755, "#!true"),
+        ("/usr/bin/same", 0o755, "#!true"),
+        ("/usr/bin/rpm", 0o755, "#!rpm"),
+        ("/usr/bin/dash", 0o755, "#!dash"),
+        ("/usr/bin/sh", 0, "dash"),
+        ("/usr/bin/python3.12", 0o755, "#!python"),
+        ("/usr/bin/python3", 0, "python3.11"),
+        ("/usr/bin/python3.11", 0o755, "#!older"),
+        ("/opt/suite/bin/vi", 0o755, "#!vi"),
+    ];
+    let mut image = Image::of_files(&programs, &[]);
+    let layer = image.layer();
+    image.config = vec![ConfigText { what: "ENV PATH".into(), words: vec!["/srv/bin:/usr/bin:/opt/suite/bin".into()] }];
+    for (path, content) in [
+        ("usr/local/bin/rpm", "#!true"),
+        ("usr/local/sbin/sh", "#!rpm"),
+        ("srv/bin/vi", "#!true"),
+        // The same programs, another version, no program's name, and no place where commands are looked for.
+        ("usr/local/bin/sh", "#!dash"),
+        ("usr/local/bin/same", "#!true"),
+        ("usr/local/bin/python3", "#!python"),
+        ("usr/local/bin/yes", "#!true"),
+        ("srv/data/rpm", "#!true"),
+    ] {
+        write(&layer, path, content, 0o755);
+    }
+    symlink("/usr/bin/true", layer.join("srv/bin/rpm")).unwrap();
+    symlink("../../usr/bin/dash", layer.join("srv/bin/sh")).unwrap();
+    symlink("/usr/bin/python3.12", layer.join("srv/bin/python3")).unwrap();
+    symlink("/tmp/x", layer.join("srv/bin/x")).unwrap();
+    let account = image.account(LayerSource::Any, None);
+    for (path, hidden) in [
+        ("/usr/local/bin/rpm", "/usr/bin/rpm"),
+        ("/usr/local/sbin/sh", "/usr/bin/sh"),
+        ("/srv/bin/vi", "/opt/suite/bin/vi"),
+        ("/srv/bin/rpm", "/usr/bin/rpm"),
+    ] {
+        let record = account.records.iter().find(|r| r.path == path).unwrap_or_else(|| panic!("{path}: {account:#?}"));
+        assert_eq!((record.class, record.code), (Class::Unexplained, Code::Script), "{path}");
+        let told =
+            [record.source.clone(), record.runs.as_ref().map(ToString::to_string)].into_iter().flatten().collect::<String>();
+        assert!(told.contains(&format!("not the {hidden} of suite-1-1.noarch, which has that name")), "{told}");
+    }
+    assert_eq!((account.count(Class::Copy).paths, account.count(Class::Link).paths), (5, 2), "{account:#?}");
+    assert_eq!(account.count(Class::Unexplained).paths, 5);
+    assert!(runs(&account, "/srv/bin/x").unwrap().contains("it leads to /tmp/x"));
+}
+
+#[test]
+fn what_authselect_makes_of_its_profiles_is_explained_and_nothing_else_behind_its_links() {
+    const TEMPLATE: &str = "auth required a.so\nauth sufficient b.so {include if \"with-b\"}\nauth required deny.so\n";
+    let made = "# Generated by authselect\n\nauth required a.so\nauth sufficient b.so\nauth required deny.so\n";
+    let template = "/usr/share/authselect/default/local/system-auth";
+    let settings = "local\nwith-b\n\n";
+    for (content, settings, mode, changed, is_explained) in [
+        (made, settings, 0o644, false, true),
+        (made, "local\n", 0o644, false, false),
+        (made, "../local\nwith-b\n", 0o644, false, false),
+        (made, "custom/local\nwith-b\n", 0o644, false, false),
+        (made, settings, 0o666, false, false),
+        (made, settings, 0o644, true, false),
+        ("auth sufficient permit.so\n", settings, 0o644, false, false),
+    ] {
+        let ghosts = ["/etc/authselect/system-auth", "/etc/authselect/authselect.conf", "/etc/pam.d/system-auth"];
+        let mut image = Image::of_files(&[(template, 0o644, TEMPLATE)], &ghosts);
+        let layer = image.layer();
+        write(&layer, "etc/authselect/system-auth", content, mode);
+        write(&layer, "etc/authselect/authselect.conf", settings, 0o644);
+        fs::create_dir_all(layer.join("etc/pam.d")).unwrap();
+        for name in ["system-auth", "login"] {
+            symlink("/etc/authselect/system-auth", layer.join("etc/pam.d").join(name)).unwrap();
+        }
+        if changed {
+            write(&layer, template.strip_prefix('/').unwrap(), &TEMPLATE.replace("a.so", "c.so"), 0o644);
+            write(&layer, "etc/authselect/system-auth", &content.replace("a.so", "c.so"), mode);
+        }
+        let account = image.account(LayerSource::Any, None);
+        let (link, ghost) = (account.count(Class::Link).paths, account.count(Class::Unexplained).programs);
+        assert_eq!((link, ghost), if is_explained { (1, 0) } else { (0, 2) }, "{content} {settings} {changed}: {account:#?}");
+    }
+}
+
+#[test]
+fn what_a_variable_has_programs_obey_must_be_in_the_image() {
+    let mut image = Image::new();
+    let layer = image.layer();
+    write(&layer, "srv/app/main.py", "text", 0o644);
+    write(&layer, "usr/lib64/libthere.so.1", "text", 0o755);
+    let variable = |name: &str, value: &str| ConfigText { what: format!("ENV {name}"), words: vec![value.to_owned()] };
+    image.config = vec![
+        variable("LD_PRELOAD", "libthere.so.1:libgone.so:/tmp/x.so"),
+        variable("PYTHONPATH", "/srv/app:/srv/volume:/var/tmp"),
+        variable("BASH_ENV", "/dev/null"),
+        variable("NODE_EXTRA_CA_CERTS", "/run/secrets/ca.pem"),
+        variable("ENV", "production"),
+        variable("PATH", "/tmp/bin:/root/.local/bin:/usr/bin"),
+    ];
+    let account = image.account(LayerSource::Any, None);
+    let mut told: Vec<(&str, Code, &str)> = account
+        .records
+        .iter()
+        .filter(|r| r.layer.is_none())
+        .map(|r| (r.path.as_str(), r.code, r.runs.as_deref().unwrap()))
+        .collect();
+    told.sort_unstable();
+    assert_eq!(
+        told,
+        [
+            ("/run/secrets/ca.pem", Code::None, "ENV NODE_EXTRA_CA_CERTS names it, which is not in the image"),
+            ("/srv/volume", Code::None, "ENV PYTHONPATH names it, which is not in the image"),
+            ("/tmp/bin", Code::Script, "ENV PATH names it, where anybody may write"),
+            ("/tmp/x.so", Code::Script, "ENV LD_PRELOAD names it, where anybody may write"),
+            ("/var/tmp", Code::Script, "ENV PYTHONPATH names it, where anybody may write"),
+            ("libgone.so", Code::None, "ENV LD_PRELOAD names it, which is not in the image"),
+        ]
+    );
 }
 
 #[test]

@@ -7,7 +7,9 @@ mod support;
 use std::path::{Path, PathBuf};
 
 use rpm_provenance::rpmdb::read_dir;
-use rpm_provenance::{MatchedBy, Origin, PackageVerdict, Proof, Report, RpmDb, Rule, Verdict, list_unchecked, prove, report};
+use rpm_provenance::{
+    MatchedBy, Origin, PackageVerdict, Proof, Report, RpmDb, Rule, Verdict, list_unchecked, prove, prove_again, report,
+};
 use support::{MapKoji, Recipe, SigningKey, ident, install, known, rpm, rpmbuild, run};
 
 struct World {
@@ -226,6 +228,10 @@ async fn a_sigmd5_alone_proves_only_what_the_gate_computed_it_of() {
     let through_gate = prove(&db, None, &[released(&good)], &koji).await.unwrap();
     assert!(through_gate.all_proven());
     assert_eq!(through_gate.packages[0].verdict, PackageVerdict::Proven(MatchedBy::Sigmd5));
+    // what a build reports of its gate proves nothing to somebody who was not there
+    let again = prove_again(&db, None, &[released(&good)], &koji).await.unwrap();
+    assert_eq!(rules(&again), [("good-1.0-1.noarch".to_owned(), Rule::NoDigest)]);
+    assert_eq!(again.packages[0].origin, Origin::Gate, "it tells where the RPM came from");
     // two files of one MD5 can be made: where Koji's file can be had, it is asked all the same
     koji.files.insert(17, "0".repeat(64));
     let collided = prove(&db, None, &[released(&good)], &koji).await.unwrap();

@@ -22,6 +22,26 @@ CASES = [
         ("COPY x.rpm /tmp/", "RUN rpm -i --nodeps /tmp/x.rpm && rm /tmp/x.rpm"),
         rpms={"x.rpm": "old"},
     ),
+    # What authselect's own scriptlet makes of its own profile.
+    Case(
+        "profile_selected", ("RUN dnf -y --repo=request0-profiles install profiles && dnf clean all",), offer="profiles"
+    ),
+    Case(
+        "other_version_of_a_command_and_a_copy_of_the_same",
+        (
+            "RUN ln -s /usr/bin/sed /usr/local/bin/sed && cp -p /usr/bin/env /usr/local/bin/env"
+            " && cp /usr/bin/env /srv/sh",
+        ),
+    ),
+    Case(
+        "variables_that_name_what_is_there",
+        (
+            "COPY app/ /srv/app/",
+            "ENV PYTHONPATH=/srv/app BASH_ENV=/dev/null ENV=production PATH=/srv/app/bin:/usr/bin",
+            'ENV NODE_OPTIONS="--max-old-space-size=4096" JAVA_TOOL_OPTIONS="-Djava.io.tmpdir=/tmp"',
+        ),
+        files={"app/main.py": "print(1)\n"},
+    ),
     Case("packages_and_their_metadata", ("RUN dnf -y install hello",)),
     Case(
         "files_of_the_commit",

@@ -64,4 +64,85 @@ CASES = [
         ("RUN mkdir /b && cp /usr/bin/true /b/sh && rm /bin && /usr/bin/mv /b /bin",),
         (ALTERED, "/bin (filesystem-40", "other type"),
     ),
+    Case(
+        "command_hidden_by_a_copy_of_another",
+        ("RUN cp /usr/bin/true /usr/local/bin/rpm",),
+        (UNEXPLAINED, "/usr/local/bin/rpm (a copy of ", "/true of coreutils-", "; not the /usr/bin/rpm of rpm-"),
+    ),
+    Case(
+        "command_hidden_by_a_hard_link_to_another",
+        ("RUN mkdir -p /usr/local/sbin && ln /usr/bin/true /usr/local/sbin/sh",),
+        (UNEXPLAINED, "/usr/local/sbin/sh (a copy of ", "; not the /usr/bin/sh of "),
+    ),
+    Case(
+        "command_hidden_by_a_link_to_another",
+        ("RUN ln -s ../../bin/true /usr/local/bin/sha256sum",),
+        (
+            UNEXPLAINED,
+            "/usr/local/bin/sha256sum (RUN",
+            "it leads to /usr/bin/true of coreutils-",
+            "not the /usr/bin/sha256sum of",
+        ),
+    ),
+    Case(
+        "command_hidden_through_alternatives",
+        (
+            "RUN mkdir -p /etc/alternatives && ln -s /usr/bin/true /etc/alternatives/rpm"
+            " && ln -s /etc/alternatives/rpm /usr/sbin/rpm",
+        ),
+        (UNEXPLAINED, "/usr/sbin/rpm (RUN", "it leads to /usr/bin/true of coreutils-", "not the /usr/bin/rpm of rpm-"),
+    ),
+    Case(
+        "command_hidden_in_a_directory_of_the_search_path",
+        ("RUN mkdir /srv/b && cp /usr/bin/true /srv/b/sed", "ENV PATH=/srv/b:$PATH"),
+        (UNEXPLAINED, "/srv/b/sed (a copy of ", "; not the /usr/bin/sed of sed-"),
+    ),
+    # What authselect's own scriptlet makes passes (cases/honest.py); the same links to something else do not.
+    Case(
+        "rule_of_a_profile_replaced",
+        (
+            "RUN dnf -y --repo=request0-profiles install profiles"
+            " && sed -i 's/pam_unix/pam_permit/' /etc/authselect/system-auth",
+        ),
+        (
+            UNEXPLAINED,
+            "/etc/pam.d/system-auth (",
+            "it decides who may become whom; it leads to /etc/authselect/system-auth",
+        ),
+        offer="profiles",
+    ),
+    Case(
+        "rule_of_a_profile_left_out",
+        ("RUN dnf -y --repo=request0-profiles install profiles && sed -i /deny/d /etc/authselect/password-auth",),
+        (UNEXPLAINED, "/etc/pam.d/password-auth (", "it leads to /etc/authselect/password-auth"),
+        offer="profiles",
+    ),
+    Case(
+        "profile_of_its_own",
+        (
+            "RUN dnf -y --repo=request0-profiles install profiles && mkdir -p /etc/authselect/custom/mine"
+            " && echo 'auth sufficient pam_permit.so' | tee /etc/authselect/custom/mine/system-auth"
+            " > /etc/authselect/system-auth && echo custom/mine > /etc/authselect/authselect.conf",
+        ),
+        (UNEXPLAINED, "/etc/pam.d/system-auth (", "it leads to /etc/authselect/system-auth"),
+        offer="profiles",
+    ),
+    Case(
+        "template_of_a_profile_replaced",
+        (
+            "RUN dnf -y --repo=request0-profiles install profiles && echo 'auth sufficient pam_permit.so'"
+            " | tee /usr/share/authselect/default/local/system-auth > /etc/authselect/system-auth",
+        ),
+        (UNEXPLAINED, "/etc/pam.d/system-auth (", "it leads to /etc/authselect/system-auth"),
+        offer="profiles",
+    ),
+    Case(
+        "link_of_a_profile_leads_elsewhere",
+        (
+            "RUN dnf -y --repo=request0-profiles install profiles && echo 'auth sufficient pam_permit.so' > /srv/x"
+            " && ln -sf /srv/x /etc/pam.d/system-auth",
+        ),
+        (UNEXPLAINED, "/etc/pam.d/system-auth (", "it leads to /srv/x, unexplained"),
+        offer="profiles",
+    ),
 ]

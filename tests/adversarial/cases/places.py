@@ -153,4 +153,30 @@ CASES = [
         (_text("/srv/notes"), "ONBUILD RUN sh /srv/notes"),
         (UNEXPLAINED, "/srv/notes (RUN", "ONBUILD runs it"),
     ),
+    # Nobody put anything there yet.
+    Case(
+        "library_of_a_variable_where_anybody_writes",
+        ("ENV LD_PRELOAD=/tmp/x.so",),
+        (UNEXPLAINED, "/tmp/x.so (ENV LD_PRELOAD names it, where anybody may write"),
+    ),
+    Case(
+        "modules_of_a_variable_where_anybody_writes",
+        ("ENV PYTHONPATH=/usr/share/app:/var/tmp",),
+        (UNEXPLAINED, "/var/tmp (ENV PYTHONPATH names it, where anybody may write"),
+    ),
+    Case(
+        "configuration_of_a_variable_in_the_memory_of_all",
+        ("ENV GIT_CONFIG_GLOBAL=/dev/shm/config",),
+        (UNEXPLAINED, "/dev/shm/config (ENV GIT_CONFIG_GLOBAL names it"),
+    ),
+    Case(
+        "commands_where_anybody_writes",
+        ("ENV PATH=/tmp/bin:$PATH",),
+        (UNEXPLAINED, "/tmp/bin (ENV PATH names it, where anybody may write"),
+    ),
+    Case(
+        "agent_of_an_option_where_anybody_writes",
+        ('ENV JAVA_TOOL_OPTIONS="-Xmx1g -javaagent:/tmp/agent.jar=x"',),
+        (UNEXPLAINED, "/tmp/agent.jar (ENV JAVA_TOOL_OPTIONS names it"),
+    ),
 ]

@@ -88,4 +88,23 @@ CASES = [
             "unexplained files: /opt/rpm/",
         ),
     ),
+    # A volume or another layer could bring it.
+    *(
+        Case(
+            f"{name}_of_a_variable_not_there",
+            (f"ENV {variable}={value}",),
+            (f"{_DATA}{path} (ENV {variable} names it",),
+        )
+        for name, variable, value, path in (
+            ("library", "LD_PRELOAD", "/srv/volume/x.so", "/srv/volume/x.so"),
+            ("library_by_its_name", "LD_AUDIT", "libgone.so.1", "libgone.so.1"),
+            ("libraries", "LD_LIBRARY_PATH", "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib64"),
+            ("modules", "PYTHONPATH", "/usr/share:/srv/volume", "/srv/volume"),
+            ("start", "PYTHONSTARTUP", "/srv/start.py", "/srv/start.py"),
+            ("perl_modules", "PERL5LIB", "/srv/perl", "/srv/perl"),
+            ("script_of_shells", "BASH_ENV", "/srv/start.sh", "/srv/start.sh"),
+            ("settings_of_git", "GIT_CONFIG_SYSTEM", "/srv/gitconfig", "/srv/gitconfig"),
+            ("authorities", "SSL_CERT_FILE", "/run/secrets/ca.pem", "/run/secrets/ca.pem"),
+        )
+    ),
 ]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, PoisonError};
 
@@ -9,17 +10,19 @@ use build_model::Nvra;
 use image_layers::MergedView;
 
 use super::aliases::Aliases;
+use super::authselect::Authselect;
 use super::classify::Known;
+use super::commands::Commands;
 use super::commit::Commit;
 use super::file_list::{Kind, PackageFiles};
 use super::links::{self, RunLink};
 use super::loader;
-use super::named::{ConfigText, Named};
+use super::named::{Absent, ConfigText, Named};
 use super::owners::{Owned, Owners};
 use super::rights::{self, Numbers};
 use super::tree::{Cleared, Entry, Tree, join, split};
 use super::trust::Trust;
-use super::{Class, Code, FileAccount, FilesError, LayerDigests, PackageFinding, Record, shown};
+use super::{Class, Code, CommitContents, FileAccount, FilesError, LayerDigests, PackageFinding, Record, shown};
 use crate::rpmdb::known_directories;
 
 /// What an instruction could put into its layer.
@@ -29,6 +32,8 @@ pub enum LayerSource {
     Any,
     /// Only what is in the dist-git commit: COPY, ADD of local files.
     Commit,
+    /// The same by the image's own word: what the commit does not have nobody explains.
+    ClaimedCommit(Arc<CommitContents>),
     /// The builder itself, which records what the image is made of.
     Builder,
     /// Only what is in this stage or image: `COPY --from`.
@@ -98,13 +103,18 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
         astray: loader::astray(&mut tree)?,
         numbers: Numbers::read(&mut tree)?,
         trust: Trust::default(),
+        authselect: Authselect::default(),
+        commands: Commands::default(),
     };
     known.trust = Trust::gather(&mut tree, &known)?;
+    known.authselect = Authselect::gather(&mut tree, &known)?;
+    known.commands = Commands::gather(ConfigText::search_path(what.config), &known.owners, &mut tree)?;
     let (mut account, loose, cleared) = judge_new_layers(&tree, &known)?;
     links::judge(loose.links, &mut tree, &known)?.into_iter().for_each(|record| account.add(record));
     find_other_databases(&mut tree, loose.databases, &mut account)?;
     let mut below = Tree::new(what.layers.iter().skip(what.new_layers.len()).cloned().collect(), 0);
     account.privileges.extend(rights::of_accounts(&mut tree, &mut below)?);
+    known.named.absent.iter().for_each(|absent| account.add(not_there(absent)));
     account.hidden = cleared.hidden;
     cleared.out_of_reach.iter().for_each(|(path, layer)| account.add(out_of_reach(path, *layer)));
     account.layers = what.new_layers.iter().map(|layer| layer.instruction.clone()).collect();
@@ -126,6 +136,23 @@ fn out_of_reach(path: &[u8], layer: usize) -> Record {
         size: 0,
         kind: "file".into(),
         layer: Some(layer),
+        owner: None,
+        differs: Vec::new(),
+        source: None,
+        sha256: None,
+    }
+}
+
+/// A volume or another layer could bring what the image's configuration has programs obey.
+fn not_there(absent: &Absent) -> Record {
+    Record {
+        path: shown(&absent.path),
+        class: Class::Unexplained,
+        code: if absent.is_anybody_s { Code::Script } else { Code::None },
+        runs: Some(absent.runs.clone().into()),
+        size: 0,
+        kind: "file".into(),
+        layer: None,
         owner: None,
         differs: Vec::new(),
         source: None,

@@ -8,7 +8,9 @@ use std::os::unix::fs::MetadataExt as _;
 
 use super::aliases::Aliases;
 use super::attributes::Attributes;
+use super::authselect::Authselect;
 use super::code::{self, Code};
+use super::commands::Commands;
 use super::commit::Commit;
 use super::file_list::Kind;
 use super::hash::{digest_of, sha256_of};
@@ -18,7 +20,7 @@ use super::owners::{Owned, Owners, SHA256};
 use super::rights::{self, Numbers};
 use super::tree::{Entry, split};
 use super::trust::{self, Trust};
-use super::{Class, LayerDigests, LayerSource, NewLayer, Privilege, Record, links, patterns};
+use super::{Class, CommitContents, LayerDigests, LayerSource, NewLayer, Privilege, Record, links, patterns};
 use crate::rpmdb::is_database;
 
 /// What a path is compared with.
@@ -42,6 +44,10 @@ pub(super) struct Known<'a> {
     pub numbers: Numbers,
     /// The certificates that results of `update-ca-trust` may hold.
     pub trust: Trust,
+    /// What authselect made of its profiles.
+    pub authselect: Authselect,
+    /// The commands of packages by their names.
+    pub commands: Commands,
 }
 
 /// A judged path, and the privilege it has without a package saying so.
@@ -88,6 +94,8 @@ impl Known<'_> {
         let objection = self.objection(kind, owned, &content)?;
         let (class, owner, differs, source) = if let Some(None) = objection {
             (Class::Generated, None, Vec::new(), Some(trust::REASON.to_owned()))
+        } else if let Some(reason) = self.authselect.reason(&entry.path) {
+            (Class::Generated, owned.first().copied(), Vec::new(), Some(reason.clone()))
         } else if owned.is_empty() {
             self.unowned(kind, found.code, &mut content)?
         } else {
@@ -108,9 +116,9 @@ impl Known<'_> {
             found.code = found.code.max(Code::Script);
         }
         let may_lead_astray = matches!(class, Class::Link | Class::Altered | Class::Generated);
-        let link = (kind == Kind::Link && found.code == Code::None && may_lead_astray)
-            .then(|| links::runs(&entry.path).map(|_| entry.path.clone()))
-            .flatten();
+        let leads_to_code = || links::runs(&entry.path).is_some() || self.commands.looks_in(&entry.path);
+        let is_judged = kind == Kind::Link && found.code == Code::None && may_lead_astray && leads_to_code();
+        let link = is_judged.then(|| entry.path.clone());
         let database = (kind == Kind::File && owned.is_empty() && is_database(split(&entry.path).1, content.head()?))
             .then(|| entry.path.clone());
         let with_capabilities = kind == Kind::File && content.attributes()?.capabilities;
@@ -219,7 +227,12 @@ impl Known<'_> {
         if self.owners.has_size(size)
             && let Some(owned) = self.owners.with_content(&content.sha256()?)
         {
-            return plain(Class::Copy, Some(owned.name()));
+            let is_run = code != Code::None;
+            let objection = || self.commands.objection(path, path, content.sha256.as_ref().map(<[u8; 32]>::as_slice), &owned);
+            return match is_run.then(objection).flatten() {
+                Some(objection) => plain(Class::Unexplained, Some(format!("{}; {objection}", copy_of(&owned)))),
+                None => plain(Class::Copy, Some(owned.name())),
+            };
         }
         if let Some(path) = self.commit_path(content)? {
             return plain(Class::Commit, Some(path));
@@ -234,6 +247,7 @@ impl Known<'_> {
         match source {
             // Such a layer is made by the engine from the commit alone: an unpacked archive, or a file in the Dockerfile.
             Some(LayerSource::Commit) => plain(Class::Commit, None),
+            Some(LayerSource::ClaimedCommit(contents)) if is_in(contents, content)? => plain(Class::Commit, None),
             Some(LayerSource::Stage(stage)) if code == Code::None => plain(Class::Stage, Some(stage.clone())),
             _ => plain(Class::Unexplained, None),
         }
@@ -246,6 +260,19 @@ impl Known<'_> {
         }
         Ok(self.commit.with_content(size, &content.sha256()?))
     }
+}
+
+/// Whether a file's content is one that the commit explains.
+fn is_in(contents: &CommitContents, content: &mut Content<'_>) -> io::Result<bool> {
+    let size = content.entry.meta.len();
+    let (as_file, as_text) = contents.may_hold(size);
+    Ok((as_file && contents.has_file(size, &content.sha256()?))
+        || (as_text && contents.has_text(&std::fs::read(&content.entry.host)?)))
+}
+
+/// What a file has the content of.
+fn copy_of(original: &Owned<'_>) -> String {
+    format!("a copy of {} of {}", super::shown(&original.path()), original.name())
 }
 
 /// First bytes of a file that are looked at.

@@ -58,11 +58,15 @@ pub(super) fn judge(links: Vec<RunLink>, tree: &mut Tree, known: &Known<'_>) -> 
     let mut records = Vec::new();
     for RunLink { path, mut record } in links {
         let altered = record.class == Class::Altered;
-        let runs = runs(&path).unwrap_or_default();
+        let runs = runs(&path).unwrap_or(COMMAND); // in a directory of the image's PATH
         if let Some(problem) = problem(&path, altered, tree, known)? {
             record.class = if altered { Class::Altered } else { Class::Unexplained };
             record.code = Code::Script;
             record.runs = Some(Cow::Owned([runs, &problem].join("; ")));
+        } else if let Some(objection) = other_program(&path, tree, known)? {
+            record.class = if altered { Class::Altered } else { Class::Unexplained };
+            record.code = Code::Script;
+            record.runs = Some(Cow::Owned([runs, &objection].join("; ")));
         } else if altered && record.kind == "link" && runs == COMMAND && !is_alternative(&path, tree)? {
             record.code = Code::Script; // another program now has the name of the package's
             record.runs = Some(Cow::Borrowed(COMMAND));
@@ -77,6 +81,21 @@ fn is_alternative(path: &[u8], tree: &mut Tree) -> Result<bool, (PathBuf, io::Er
     let Some(entry) = tree.entry(path)? else { return Ok(false) };
     let target = std::fs::read_link(&entry.host).map_err(|error| (entry.host, error))?;
     Ok(target.as_os_str().as_bytes().starts_with(ALTERNATIVES))
+}
+
+/// What is wrong with the name of a command that leads to a program of an RPM. Names that packages have for themselves are
+/// looked at where they are.
+fn other_program(path: &[u8], tree: &mut Tree, known: &Known<'_>) -> Result<Option<String>, (PathBuf, io::Error)> {
+    if !known.commands.has_name_of_another(path) || !known.owners.of(path).is_empty() {
+        return Ok(None);
+    }
+    let target = tree.canonical_dir(path)?;
+    let Some(entry) = tree.entry(&target)?.filter(|entry| entry.meta.is_file()) else { return Ok(None) };
+    let sha256 = super::hash::sha256_of(&entry.host).map_err(|error| (entry.host.clone(), error))?;
+    let original = known.owners.of(&target).first().copied().or_else(|| known.owners.with_content(&sha256));
+    let Some(original) = original else { return Ok(None) }; // the commit's, or a program that is told by itself
+    let objection = known.commands.objection(path, &target, Some(&sha256), &original);
+    Ok(objection.map(|objection| format!("it leads to {} of {}; {objection}", shown(&target), original.name())))
 }
 
 /// Whether anybody may put something at `path`.
@@ -109,8 +128,8 @@ fn problem(path: &[u8], altered: bool, tree: &mut Tree, known: &Known<'_>) -> Re
         return Ok(None); // judged with the parent image
     }
     let found = known.judge(&entry).map_err(|source| (entry.host.clone(), source))?.record;
-    if trust::is_extracted(&entry.path) {
-        return Ok(None); // judged certificate by certificate
+    if trust::is_extracted(&entry.path) || known.authselect.reason(&entry.path).is_some() {
+        return Ok(None); // judged certificate by certificate, line by line
     }
     let is_unproven = matches!(found.class, Class::Unexplained | Class::Altered | Class::Stage | Class::Generated);
     // What is itself a program is named by itself.

@@ -8,9 +8,12 @@
 mod account;
 mod aliases;
 mod attributes;
+mod authselect;
 mod capabilities;
+mod claimed;
 mod classify;
 mod code;
+mod commands;
 mod commit;
 mod file_list;
 mod glob;
@@ -29,12 +32,14 @@ pub mod report;
 mod rights;
 mod tree;
 mod trust;
+mod variables;
 
 use std::path::PathBuf;
 
 use build_model::{Blame, Diagnose};
 
 pub use account::{Accounting, LayerSource, NewLayer, account};
+pub use claimed::CommitContents;
 pub use code::Code;
 pub use file_list::{PackageFile, PackageFiles};
 pub use named::ConfigText;

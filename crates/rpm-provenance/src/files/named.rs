@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
 
+use super::links;
 use super::tree::Tree;
+use super::variables::{Obeyed, SEARCH_PATH};
 
 /// A command or a variable of the image's configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,64 +61,22 @@ const INTERPRETERS: [&str; 41] = [
     "supervisord",
     "uwsgi",
 ];
-/// Variables by which programs load code.
-const VARIABLES: [&str; 47] = [
-    "BASH_ENV",
-    "ENV",
-    "LD_PRELOAD",
-    "LD_AUDIT",
-    "PYTHONSTARTUP",
-    "PYTHONPATH",
-    "PERL5OPT",
-    "PERL5LIB",
-    "RUBYOPT",
-    "NODE_OPTIONS",
-    "JAVA_TOOL_OPTIONS",
-    "JDK_JAVA_OPTIONS",
-    "CLASSPATH",
-    "PROMPT_COMMAND",
-    "GCONV_PATH",
-    "OPENSSL_CONF",
-    "GIT_SSH_COMMAND",
-    "LESSOPEN",
-    "LD_LIBRARY_PATH",
-    "PYTHONHOME",
-    "PYTHONUSERBASE",
-    "PERL5DB",
-    "RUBYLIB",
-    "NODE_PATH",
-    "LUA_INIT",
-    "LUA_PATH",
-    "_JAVA_OPTIONS",
-    "PHPRC",
-    "PHP_INI_SCAN_DIR",
-    "TCLLIBPATH",
-    "R_PROFILE",
-    "MAKEFILES",
-    "ZDOTDIR",
-    "VIMINIT",
-    "EXINIT",
-    "OPENSSL_MODULES",
-    "OPENSSL_ENGINES",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_EXEC_PATH",
-    "DOTNET_STARTUP_HOOKS",
-    "RPM_CONFIGDIR",
-    // Whom programs believe.
-    "SSL_CERT_FILE",
-    "SSL_CERT_DIR",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-];
-/// Of these the ones whose directories count with every file in them, whatever its name.
-const OF_DIRECTORIES: [&str; 5] = ["RPM_CONFIGDIR", "GCONV_PATH", "SSL_CERT_DIR", "PHP_INI_SCAN_DIR", "ZDOTDIR"];
+impl ConfigText {
+    /// The `PATH` among them.
+    pub(super) fn search_path(texts: &[ConfigText]) -> Option<&str> {
+        let path = texts.iter().find(|text| text.variable() == Some(SEARCH_PATH))?;
+        path.words.first().map(String::as_str)
+    }
+
+    fn variable(&self) -> Option<&str> {
+        self.what.strip_prefix("ENV ")
+    }
+}
 
 impl ConfigText {
     /// Whether a variable can make a program load code.
     pub fn is_run(variable: &str) -> bool {
-        VARIABLES.contains(&variable)
+        variable == SEARCH_PATH || Obeyed::of(variable).is_some()
     }
 
     /// Words that may be paths of files it runs.
@@ -150,11 +110,21 @@ fn is_interpreter(word: &str) -> bool {
     INTERPRETERS.contains(&name) || INTERPRETERS.contains(&bare)
 }
 
+/// What the configuration has programs obey, and the image does not have, or anybody may put there.
+pub(super) struct Absent {
+    pub path: Vec<u8>,
+    /// Who obeys it, and what is wrong.
+    pub runs: String,
+    pub is_anybody_s: bool,
+}
+
 /// Files and directories of an image that its configuration names, by canonical path, each with what runs it.
 #[derive(Default)]
 pub(super) struct Named {
     files: HashMap<Vec<u8>, String>,
     directories: Vec<(Vec<u8>, String)>,
+    /// Those that are not there.
+    pub absent: Vec<Absent>,
 }
 
 impl Named {
@@ -162,19 +132,48 @@ impl Named {
     pub fn gather(texts: &[ConfigText], dir: &str, tree: &mut Tree) -> Result<Self, (PathBuf, io::Error)> {
         let mut found = Self::default();
         for text in texts {
-            let of_directories = text.what.strip_prefix("ENV ").is_some_and(|name| OF_DIRECTORIES.contains(&name));
-            for word in text.candidates() {
-                let path = if word.starts_with('/') { word.to_owned() } else { format!("{dir}/{word}") };
-                let place = tree.canonical_dir(path.as_bytes())?.to_vec();
-                let runs = format!("{} runs it", text.what);
-                if of_directories && tree.is_directory(&place)? {
-                    found.directories.push((place, runs));
-                } else {
-                    found.files.entry(place).or_insert(runs);
+            let obeyed = text.variable().and_then(Obeyed::of);
+            if text.variable() != Some(SEARCH_PATH) {
+                for word in text.candidates() {
+                    let place = tree.canonical_dir(from(dir, word).as_bytes())?.to_vec();
+                    let runs = format!("{} runs it", text.what);
+                    if obeyed.is_some_and(Obeyed::is_directory) && tree.is_directory(&place)? {
+                        found.directories.push((place, runs));
+                    } else {
+                        found.files.entry(place).or_insert(runs);
+                    }
                 }
+            }
+            let paths = text.variable().map(|name| Obeyed::paths(name, text.words.first().map_or("", String::as_str)));
+            for word in paths.into_iter().flatten() {
+                found.look_for(&text.what, word, dir, tree)?;
             }
         }
         Ok(found)
+    }
+
+    /// Notes a path that the image does not have, or anybody may put something at.
+    fn look_for(&mut self, what: &str, word: &str, dir: &str, tree: &mut Tree) -> Result<(), (PathBuf, io::Error)> {
+        let is_search_path = what.strip_prefix("ENV ") == Some(SEARCH_PATH);
+        let is_library = !word.contains('/') && (what.ends_with("LD_PRELOAD") || what.ends_with("LD_AUDIT"));
+        let path = if is_library { word.to_owned() } else { from(dir, word) };
+        let place = if is_library { path.clone().into_bytes() } else { tree.canonical_dir(path.as_bytes())?.to_vec() };
+        let is_anybody_s = !is_library && (links::is_anybody_s(&place) || links::is_anybody_s(&[&place[..], b"/"].concat()));
+        // Where a container has what it is given; and what the kernel has.
+        let is_given = [&b"/run/"[..], b"/var/run/", b"/sys/"].iter().any(|dir| place.starts_with(dir));
+        if place == b"/dev/null" {
+            return Ok(());
+        }
+        let is_there = if is_library { is_in_libraries(word, tree)? } else { tree.entry(&place)?.is_some() || place.is_empty() };
+        let problem = match (is_anybody_s && !is_given, is_there) {
+            (true, _) => "where anybody may write",
+            // A directory of commands that is not there yet is usual, and a command is a file of its own.
+            (false, false) if !is_search_path => "which is not in the image",
+            _ => return Ok(()),
+        };
+        let runs = format!("{what} names it, {problem}");
+        self.absent.push(Absent { path: place, runs, is_anybody_s: is_anybody_s && !is_given });
+        Ok(())
     }
 
     /// What runs the file at `path`.
@@ -183,6 +182,36 @@ impl Named {
         let of_directory = || self.directories.iter().find(|(directory, _)| below(directory)).map(|(_, runs)| runs);
         self.files.get(path).or_else(of_directory)
     }
+}
+
+/// A path as a program in the working directory `dir` takes it.
+fn from(dir: &str, word: &str) -> String {
+    if word.starts_with('/') { word.to_owned() } else { format!("{dir}/{word}") }
+}
+
+/// Where the loader looks for a library by its name alone.
+const LIBRARIES: [&str; 11] = [
+    "/usr/lib64",
+    "/usr/lib",
+    "/lib64",
+    "/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib/powerpc64le-linux-gnu",
+    "/usr/lib/s390x-linux-gnu",
+    "/usr/lib/i386-linux-gnu",
+];
+
+fn is_in_libraries(name: &str, tree: &mut Tree) -> Result<bool, (PathBuf, io::Error)> {
+    for dir in LIBRARIES {
+        let place = tree.canonical_dir(format!("{dir}/{name}").as_bytes())?;
+        if tree.entry(&place)?.is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -23,6 +23,14 @@ impl Owned<'_> {
     pub fn name(&self) -> String {
         self.package.nvra.to_string()
     }
+
+    /// The path as the package has it, links not resolved.
+    pub fn path(&self) -> Vec<u8> {
+        join(
+            self.package.dirs.get(self.file.dir).map(|dir| dir.strip_suffix(b"/").unwrap_or(dir)).unwrap_or_default(),
+            &self.file.name,
+        )
+    }
 }
 
 /// The owners of one path.

@@ -46,6 +46,11 @@ pub fn rpmbuild(dir: &Path, recipe: &Recipe<'_>) -> PathBuf {
          %description\nFor tests.\n%install\nmkdir -p %{{buildroot}}/usr/share/{name}\n\
          echo '{content}' > %{{buildroot}}/usr/share/{name}/file\n%files\n/usr/share/{name}\n"
     );
+    rpmbuild_spec(dir, &format!("{name}-{version}-1.{arch}.rpm"), arch, &spec)
+}
+
+/// Builds the binary RPM of a spec file in `dir` and returns its path.
+pub fn rpmbuild_spec(dir: &Path, file: &str, arch: &str, spec: &str) -> PathBuf {
     let top = tempfile::tempdir_in(dir).unwrap();
     let spec_file = top.path().join("package.spec");
     std::fs::write(&spec_file, spec).unwrap();
@@ -53,9 +58,8 @@ pub fn rpmbuild(dir: &Path, recipe: &Recipe<'_>) -> PathBuf {
         .args(["-bb", "--quiet", "--target", arch, "--define", "debug_package %{nil}", "--define"])
         .arg(format!("_topdir {}", top.path().display()))
         .arg(&spec_file));
-    let file = format!("{name}-{version}-1.{arch}.rpm");
-    let built = top.path().join("RPMS").join(arch).join(&file);
-    let to = dir.join(&file);
+    let built = top.path().join("RPMS").join(arch).join(file);
+    let to = dir.join(file);
     std::fs::copy(built, &to).unwrap();
     to
 }
