@@ -13,11 +13,13 @@ from demo.koji_client import call
 from demo.scene import REPOSITORY
 from demo.show import hub_options
 
+import lying_image
 from beside_the_commit import LOOKASIDE, PATTERN, add_submodule, lookaside_cache
 from other_machine import OtherMachine
 from worker_settings import changed
 
 MACHINE = os.uname().machine
+ELF = b"\x7fELF\x02\x01\x01" + bytes(100)
 DOCKERFILE = """\
 FROM registry.example.com/f40/base:40 AS tools
 RUN dnf -y install jq
@@ -69,9 +71,9 @@ def elsewhere(scene, built, tmp_path):
     machine = OtherMachine(tmp_path / "machine")
     policy = machine.put(scene.state / "policy.toml", "/etc/policy.toml")
 
-    def verify(*options, lookaside=built.lookaside):
+    def verify(*options, lookaside=built.lookaside, spec=built.spec):
         places = ["--lookaside", lookaside] if lookaside else []
-        command = ["verify", built.spec, "--json", "--config", policy, "--insecure-registry", scene.registry, *places]
+        command = ["verify", spec, "--json", "--config", policy, "--insecure-registry", scene.registry, *places]
         done = machine.run(*command, *hub_options(scene), *options)
         return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
@@ -135,3 +137,15 @@ def test_files_of_a_cache_that_is_not_named_or_away_are_not_told_and_the_rest_is
         assert report["all_proven"], "the RPMs are proven all the same"
         commits = {record["path"] for record in by_class(report)["commit"][1]}
         assert "/usr/share/lib/run.sh" in commits and "/usr/share/data.tar" not in commits
+
+
+def test_an_image_whose_history_lies_about_a_layer_is_found_out(scene, built, elsewhere):
+    files = {"srv/tool": ELF, "srv/run": b"#!/bin/sh\nexec true\n", "srv/page": b"<p>elsewhere\n"}
+    digest = built.report["manifest_digest"]
+    spec = lying_image.replace(scene, built.spec, digest, "COPY page.html data.tar /srv/", files)
+    code, report, error = elsewhere(spec=spec)
+    assert code == 1 and report["outcome"] == "refused", (code, error, report and report["not_told"])
+    found = {record["path"]: (record["class"], record["code"]) for record in report["files"]["paths"]}
+    assert found["/srv/tool"] == ("unexplained", "binary") and found["/srv/run"] == ("unexplained", "script")
+    assert found["/srv/page"] == ("commit", "none"), "what the commit has is the commit's wherever it lies"
+    assert found["/srv/page.html"] == ("commit", "none")

@@ -24,7 +24,7 @@ mod stage;
 
 pub use build::build;
 pub use cancel::CancelFlag;
-pub use copy::CopyError;
+pub use copy::{CopyError, FileContent, archive_contents};
 pub use error::{BuildError, Foreign, StepError, StepPlace};
 pub use hooks::{FetchedTree, ImageSource, LayerFollower, NoHooks, RemoteFetcher, RunHooks};
 pub use progress::{OutputStream, Progress, ProgressEvent, Silent, StepInfo};

@@ -1,14 +1,16 @@
 //! The file accounting of a verification: the commit from dist-git, RPMs of other stages from Koji, parents from the
 //! registry. Each of them that cannot be had is named, with the classes that cannot be told without it.
 
+use std::sync::Arc;
+
 use build_model::{Arch, BoxedDiagnose, BuildId, Nvra};
 use dockerfile::PlanOptions;
 use image_layers::{LocalImage, MergedView, UnpackLimits, UnpackedLayer};
-use rpm_provenance::files::{self, Accounting, FileAccount, LayerDigests, NewLayer, PackageFiles};
+use rpm_provenance::files::{self, Accounting, FileAccount, LayerDigests, LayerSource, NewLayer, PackageFiles};
 use rpm_provenance::{KojiRpms, Provenance, RpmDb, Rule, package_file, rpmdb};
 
 use super::koji_image::{KojiImage, pull_spec};
-use super::{Verification, sources};
+use super::{Verification, contents, sources};
 use crate::build_context::{BuildContext, platform, read_build_context};
 use crate::layer_digests;
 use crate::task::{chain, config_texts, layer_source};
@@ -89,12 +91,19 @@ pub(super) async fn account(
             }
         }
     }
-    let new_layers: Vec<NewLayer> = parts
-        .instructions
-        .iter()
-        .rev()
-        .map(|text| NewLayer { instruction: text.clone(), source: layer_source(text, read.as_ref()) })
-        .collect();
+    let (contents, unread) = match (&commit, &read) {
+        (Some(root), Some(read)) => tokio::task::block_in_place(|| contents::of_commit(root, read)),
+        _ => Default::default(),
+    };
+    unknown.extend(unread.into_iter().map(|why| format!("{FILES_UNKNOWN} (classes commit and unexplained): {why}")));
+    let contents = Arc::new(contents);
+    // Without the Dockerfile nothing is claimed either.
+    let source = |text: &str| match layer_source(text, read.as_ref()) {
+        LayerSource::Commit => LayerSource::ClaimedCommit(contents.clone()),
+        other => other,
+    };
+    let new_layers: Vec<NewLayer> =
+        parts.instructions.iter().rev().map(|text| NewLayer { instruction: text.clone(), source: source(text) }).collect();
     let account = tokio::task::block_in_place(|| {
         let digests: Vec<LayerDigests> =
             parts.layers.iter().rev().map(|layer| layer_digests::of_unpacked(what.store, layer)).collect();

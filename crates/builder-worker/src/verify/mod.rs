@@ -1,11 +1,14 @@
 //! The whole proof of an image, made again on any machine: its RPMs, the files of its layers, the site's rules.
 //!
-//! Nothing is taken from the builder but the image. The hub says which build it is, which commit it was made from and which
+//! Nothing is taken from the builder but the image, and the image's word counts for nothing that can be looked at: its history
+//! says which instruction made which layer, but files of COPY and ADD are the commit's by their content (`contents`). Only of
+//! data that another stage made there is no more than the history's word. The hub says which build it is, which commit it was made from and which
 //! layers are its parent's; dist-git has the commit. What the build reported itself serves for origins and for comparison
 //! only. What cannot be had makes the answer [`rpm_provenance::report::Outcome::NotTold`] and is named.
 
 mod account;
 mod compare;
+mod contents;
 mod koji_image;
 mod sources;
 
@@ -95,7 +98,7 @@ pub async fn verify(what: &Verification<'_>) -> Result<Provenance, BoxedDiagnose
     };
     let lookup: Arc<dyn KojiRpms> = Arc::new(HubRpms::new(what.session.clone()).with_files(what.files.clone()));
     let verdicts = compare::verdicts(archived.as_ref());
-    let mut proof = rpm_provenance::prove(&db, parent.as_ref().map(|(db, _)| db), &verdicts, lookup.as_ref()).await?;
+    let mut proof = rpm_provenance::prove_again(&db, parent.as_ref().map(|(db, _)| db), &verdicts, lookup.as_ref()).await?;
     proof.check_architecture(what.arch);
     let instructions = account::instructions(what.image, layers.len() - inherited.min(layers.len()));
     let why = match &base_layers {

@@ -2,6 +2,7 @@
 //! that no symlink on either side leads outside. BuildKit's copy is the reference.
 
 mod archive;
+mod contents;
 mod digest;
 mod error;
 mod file;
@@ -13,6 +14,7 @@ mod source;
 mod tree;
 mod whiteouts;
 
+pub use contents::{FileContent, archive_contents};
 pub(crate) use digest::digest_sources;
 pub use error::CopyError;
 pub(crate) use place::{CopyJob, Item, Unpack, place};
