@@ -71,7 +71,7 @@ def _layer(files):
 def replace(scene, spec, digest, instruction, files):
     """Puts a layer of `files` on the image with this digest and calls it `instruction`; gives the new image's name. Of
     the build's record in Koji the digest alone is changed."""
-    registry = Registry(scene, spec.split("/", 1)[1].partition("@")[0].rpartition(":")[0])
+    registry = Registry(scene, spec.split("/", 1)[1].partition("@")[0].partition(":")[0])
     content, kind = registry.manifest(digest)
     manifest = json.loads(content)
     config = json.loads(registry.blob(manifest["config"]["digest"]))

@@ -20,8 +20,8 @@ CHANNEL = "counted"
 BASE = "registry.example.com/f40/base:40"
 # What gate, proof and report ask about RPMs and the builds they are of.
 ABOUT_RPMS = {"getRPM", "getRPMHeaders", "getBuild", "queryRPMSigs", "listTags", "getFullInheritance"}
-# Two requests each time a RUN asks for nothing for a while: after 0.25 s, 0.5 s and so on, twenty times in three days.
-AT_INTERVALS = 10
+# Two requests each time a RUN asks for nothing for a while: after 0.25 s, 0.5 s and so on, so seldom.
+AT_INTERVALS = 6
 FEW = "dnf -y install hello"
 MANY = "dnf -y --installroot=/new --releasever=40 install dnf nginx-light jq"
 
