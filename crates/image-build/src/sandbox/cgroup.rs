@@ -5,6 +5,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{StatVfsMountFlags, statfs, statvfs};
 use rustix::io::Errno;
@@ -43,6 +44,8 @@ pub(crate) struct CgroupEvents {
     pub(crate) oom_kills: u64,
     /// New processes refused because the limit on processes was reached.
     pub(crate) forks_refused: u64,
+    /// How long its processes were kept waiting because the share of the processors was used up.
+    pub(crate) held_back: Duration,
 }
 
 impl CgroupHost {
@@ -147,10 +150,15 @@ impl CgroupHost {
             let path = self.tree(controller)?.join(name).join(file);
             counter(&fs::read_to_string(path).ok()?, key)
         };
+        let held_back = match self {
+            Self::Unified { .. } => count("cpu", "cpu.stat", "throttled_usec").map(Duration::from_micros),
+            _ => count("cpu", "cpu.stat", "throttled_time").map(Duration::from_nanos),
+        };
         let memory_file = if matches!(self, Self::Unified { .. }) { "memory.events" } else { "memory.oom_control" };
         CgroupEvents {
             oom_kills: count("memory", memory_file, "oom_kill").unwrap_or(0),
             forks_refused: count("pids", "pids.events", "max").unwrap_or(0),
+            held_back: held_back.unwrap_or_default(),
         }
     }
 
@@ -246,11 +254,14 @@ mod tests {
         fs::write(group.join("memory.events"), "low 0\nhigh 0\nmax 12\noom 3\noom_kill 2\noom_group_kill 0\n").expect("write");
         fs::write(group.join("memory.oom_control"), "oom_kill_disable 0\nunder_oom 0\noom_kill 5\n").expect("write");
         fs::write(group.join("pids.events"), "max 7\n").expect("write");
+        fs::write(group.join("cpu.stat"), "nr_throttled 3\nthrottled_usec 4000000\nthrottled_time 5000000000\n").expect("write");
         let unified = CgroupHost::unified(dir.path(), "cpu memory pids\n");
-        assert_eq!(unified.events("containerbuild-1-x"), CgroupEvents { oom_kills: 2, forks_refused: 7 });
-        let trees = ["memory", "pids"].map(|name| (name.to_owned(), dir.path().to_owned()));
+        let held_back = Duration::from_secs(4);
+        assert_eq!(unified.events("containerbuild-1-x"), CgroupEvents { oom_kills: 2, forks_refused: 7, held_back });
+        let trees = ["memory", "pids", "cpu"].map(|name| (name.to_owned(), dir.path().to_owned()));
         let split = CgroupHost::Split { controllers: trees.into(), trees: Vec::new() };
-        assert_eq!(split.events("containerbuild-1-x"), CgroupEvents { oom_kills: 5, forks_refused: 7 });
+        let held_back = Duration::from_secs(5);
+        assert_eq!(split.events("containerbuild-1-x"), CgroupEvents { oom_kills: 5, forks_refused: 7, held_back });
         assert_eq!(split.events("gone"), CgroupEvents::default());
         assert!(unified.has("pids") && !unified.has("io"));
     }

@@ -2,6 +2,7 @@
 //! which of them ended a command.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::cgroup::CgroupHost;
 
@@ -97,6 +98,16 @@ impl fmt::Display for LimitHit {
             }
         }
     }
+}
+
+/// A wait that nobody need be told of.
+const SHORT_WAIT: Duration = Duration::from_secs(1);
+
+/// What is said of a command that the limit on processors kept waiting: it ends nothing, but may be why all took so long.
+pub(crate) fn held_back_note(cpus: Option<f64>, held_back: Duration) -> Option<String> {
+    let cpus = cpus.filter(|_| held_back >= SHORT_WAIT)?;
+    let seconds = held_back.as_secs();
+    Some(format!("the command was kept waiting for {seconds} s by the limit of {cpus} processors for one RUN (cpus = {cpus})"))
 }
 
 /// Bytes in the unit a limit was most likely given in.

@@ -27,12 +27,13 @@ pub(crate) use container::{Container, ContainerMount, ContainerNetwork, HOSTNAME
 pub(crate) use engine_dir::EngineDir;
 pub use error::SandboxError;
 pub(crate) use id_shift::IdShift;
+pub(crate) use limits::held_back_note;
 pub use limits::{LimitHit, Limits};
 pub use options::{BaseExtras, InjectedKind, InjectedMount, SandboxNetwork, SandboxOptions, Underlay};
 pub use prepare::prepare_process;
 pub(crate) use redact::Redaction;
 pub(crate) use removal::Removal;
-pub(crate) use runtime::{Finished, Runtime};
+pub(crate) use runtime::{Finished, Outcome, Runtime};
 pub use secrets::{SecretError, Secrets};
 pub(crate) use ssh_agent::AgentSocket;
 pub use sweep::sweep;

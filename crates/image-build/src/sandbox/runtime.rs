@@ -58,8 +58,17 @@ pub(crate) struct Runtime<'a> {
 /// What is done with the lines of a container's output, from two threads.
 pub(crate) type Emit<'a> = dyn Fn(OutputStream, String) + Sync + 'a;
 
+/// What came of a container.
+pub(crate) struct Outcome {
+    pub(crate) finished: Finished,
+    /// How long the limit on processors kept it waiting.
+    pub(crate) held_back: Duration,
+    /// What is left of it.
+    pub(crate) removal: Removal,
+}
+
 impl Runtime<'_> {
-    /// Runs `container` to its end. No process of it is left then; what else is of it goes with the [`Removal`].
+    /// Runs `container` to its end. No process of it is left then; what else is of it goes with the [`Outcome`].
     /// `writable` are the directories on disk that count for the disk limit.
     ///
     /// # Errors
@@ -71,7 +80,7 @@ impl Runtime<'_> {
         redaction: &Redaction,
         cancel: &CancelFlag,
         emit: &Emit<'_>,
-    ) -> Result<(Finished, Removal), SandboxError> {
+    ) -> Result<Outcome, SandboxError> {
         // Else exit codes would go to the host's first process.
         if child_subreaper().ok().flatten().is_none() {
             return Err(SandboxError::NotPrepared);
@@ -122,7 +131,7 @@ impl Runtime<'_> {
             Ok((Woken::Limit(hit), _)) => Finished::Stopped { hit, last_lines },
             Ok((Woken::Ended, code)) => Finished::Exited { code, hit: limit_hit(container, events), last_lines },
         };
-        Ok((finished, removal))
+        Ok(Outcome { finished, held_back: events.held_back, removal })
     }
 
     fn start_command(&self, bundle: &Path, id: &str) -> Command {

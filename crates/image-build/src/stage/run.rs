@@ -11,7 +11,8 @@ use crate::error::{Foreign, StepError};
 use crate::progress::{ProgressEvent, StepInfo};
 use crate::rootfs::{ResolvedUser, RootDir, Users};
 use crate::sandbox::{
-    Container, ContainerMount, ContainerNetwork, Finished, IdShift, Runtime, SandboxError, SandboxNetwork, swap_is_on,
+    Container, ContainerMount, ContainerNetwork, Finished, IdShift, Outcome, Runtime, SandboxError, SandboxNetwork,
+    held_back_note, swap_is_on,
 };
 use crate::snapshot::{FrozenUpper, Snapshot};
 
@@ -79,7 +80,11 @@ impl<'a> Builder<'a> {
         hooks.before_run(step);
         let emit = |stream, line| progress.event(ProgressEvent::OutputLine { stream, line });
         let runtime = Runtime { program: &self.request.sandbox.runtime, engine: &self.engine, cgroups: &self.cgroups };
-        let (finished, removal) = runtime.run(&container, writable, &mounts.redaction, self.request.cancel, &emit)?;
+        let Outcome { finished, held_back, removal } =
+            runtime.run(&container, writable, &mounts.redaction, self.request.cancel, &emit)?;
+        if let Some(note) = held_back_note(limits.cpus, held_back) {
+            self.note(note);
+        }
         // That of the RUN before is long gone.
         if let Some(before) = self.removal.replace(removal) {
             before.finish()?;

@@ -17,6 +17,7 @@ pub const TESTS: &[crate::Test] = &[
     ("escape::processor_time_is_shared_out", processors),
     ("limits::memory_is_not_made_up_for_by_swap", swap),
     ("limits::a_limit_that_cost_nothing_is_only_told", survived),
+    ("limits::a_share_of_the_processors_that_was_too_small_is_told", held_back),
     ("limits::what_the_machine_lacks_is_told_and_the_build_goes_on", no_cgroups),
 ];
 
@@ -127,6 +128,26 @@ fn settings(world: &World, limits: Limits, files: &'static [&'static str]) -> Ve
     seen.1.into_inner().expect("lock")
 }
 
+/// It ends no command, but is why one took so long.
+fn held_back() {
+    let world = World::new();
+    // Busy for three seconds by the clock, however little it gets done.
+    let busy =
+        "now() { read -r up _ < /proc/uptime; echo ${up%.*}; }; end=$(($(now) + 3)); while [ $(now) -lt $end ]; do :; done";
+    let notes = |cpus: f64, command: &str| {
+        let recorder = Recorder::default();
+        let options = Options { limits: Limits { cpus: Some(cpus), ..Limits::default() }, ..Options::default() };
+        world.build_watched(&format!("FROM BASE\nRUN {command}\n"), &options, &recorder).expect("build");
+        recorder.notes().into_iter().filter(|note| note.contains("processors")).collect::<Vec<_>>()
+    };
+    let told = notes(0.1, busy);
+    let [note] = told.as_slice() else { panic!("{told:?}") };
+    assert!(note.starts_with("the command was kept waiting for ") && note.contains("limit of 0.1 processors"), "{note}");
+    assert!(note.ends_with("(cpus = 0.1)"), "{note}");
+    assert_eq!(notes(64.0, busy), Vec::<String>::new());
+    assert_eq!(notes(0.1, "true"), Vec::<String>::new());
+}
+
 /// Else a command goes on in the machine's swap when its memory is full, and takes it from everybody.
 fn swap() {
     let world = World::new();
@@ -161,7 +182,7 @@ fn no_cgroups() {
     let output = std::process::Command::new(program).arg(crate::NO_CGROUPS).output().expect("run");
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    for controller in ["memory", "pids"] {
+    for controller in ["memory", "pids", "cpu"] {
         let line = format!("this machine has no `{controller}` cgroup controller");
         assert_eq!(text.matches(&line).count(), 1, "once, for two RUNs: {text}");
     }
@@ -178,7 +199,8 @@ pub fn build_without_cgroups() {
     image_build::prepare_process().expect("prepare_process");
     let world = World::new();
     let recorder = Recorder::default();
-    let limits = Limits { memory_bytes: Some(64 << 20), pids: Some(64), run_seconds: Some(60), ..Limits::default() };
+    let limits =
+        Limits { memory_bytes: Some(64 << 20), pids: Some(64), cpus: Some(1.0), run_seconds: Some(60), ..Limits::default() };
     let options = Options { limits, ..Options::default() };
     world.build_watched("FROM BASE\nRUN echo one\nRUN echo two\n", &options, &recorder).expect("build");
     assert_eq!(recorder.output(), ["one", "two"]);
