@@ -17,7 +17,7 @@ use super::open_dir::{Finish, OpenDir};
 use super::source::list_open;
 use super::{CopyError, Selection};
 use crate::cancel::CancelFlag;
-use crate::rootfs::{file_type, lstat_in, modification_time, open_dir_in};
+use crate::rootfs::{RootDir, file_type, lstat_in, modification_time, open_dir_in};
 use crate::snapshot::copy_xattrs;
 
 /// What happens to owner and mode.
@@ -68,7 +68,9 @@ pub(super) struct TreeCopier<'a> {
     pub(super) note: &'a dyn Fn(String),
     /// The image's root on the builder.
     pub(super) image: &'a Path,
-    /// First copies of files with several names, by device and inode of the source.
+    /// See [`super::CopyJob::behind`].
+    pub(super) behind: Option<&'a RootDir>,
+    /// First copies of files with several names, in the image, by device and inode of the source.
     pub(super) links: HashMap<(u64, u64), PathBuf>,
     /// Gives the files their contents.
     pub(super) filler: &'a Filler,
@@ -115,7 +117,11 @@ impl TreeCopier<'_> {
                 return Err(CopyError::DirectoryOverFile { from: from.path.to_owned(), to: to.path.to_owned(), symlink });
             }
         };
-        let dest = open_dir_in(to.dir, to.name).map_err(CopyError::write(to.path))?;
+        let dest = match self.behind.filter(|_| !existed) {
+            Some(behind) => behind.open_dir(to.path),
+            None => open_dir_in(to.dir, to.name),
+        };
+        let dest = dest.map_err(CopyError::write(to.path))?;
         let finish = if existed && self.selection.excludes(from.path) { Finish::Mode } else { Finish::Attributes };
         self.contents(OpenDir { source, dest, from: from.path.to_owned(), to: to.path.to_owned(), finish })
     }
@@ -155,9 +161,14 @@ impl TreeCopier<'_> {
         if stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&key) {
                 make_room(from, to)?;
-                return rustix::fs::linkat(CWD, first, to.dir, to.name, AtFlags::empty()).map_err(|e| write()(e.into()));
+                let link = |root: &Path| rustix::fs::linkat(CWD, root.join(first), to.dir, to.name, AtFlags::empty());
+                let linked = match (link(self.image), self.behind) {
+                    (Err(Errno::XDEV), Some(behind)) => link(behind.host_path()),
+                    (linked, _) => linked,
+                };
+                return linked.map_err(|e| write()(e.into()));
             }
-            self.links.insert(key, self.image.join(to.path));
+            self.links.insert(key, to.path.to_owned());
         }
         let (source, dest) = open_both(from, to, self.rewrite.mode(stat))?;
         self.filler.fill(Filling::Open { source, dest, paths: (from.path.to_owned(), to.path.to_owned()) })

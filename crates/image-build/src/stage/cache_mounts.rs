@@ -142,6 +142,7 @@ impl Builder<'_> {
             root: source.root(),
             items: &items,
             image: &image,
+            behind: None,
             dest: Path::new("/"),
             dest_is_dir: true,
             rewrite: &rewrite,

@@ -84,11 +84,12 @@ impl Builder<'_> {
         let fetched_selection = Selection::new(None, &copy.exclude)?;
         let (progress, cancel) = (self.request.progress, self.request.cancel);
         let note = |text: String| progress.event(crate::ProgressEvent::Note { text });
-        let copy_to = |image: &RootDir| {
+        let copy_to = |image: &RootDir, behind: Option<&RootDir>| {
             place(&CopyJob {
                 root: source.root(),
                 items: &items,
                 image,
+                behind,
                 dest: &expanded.dest,
                 dest_is_dir,
                 rewrite: &rewrite,
@@ -100,14 +101,16 @@ impl Builder<'_> {
                 note: &note,
             })
         };
+        let new_layer =
+            |upper: &FrozenUpper| RootDir::open(&upper.path()).map_err(StepError::path("open the new layer of", &expanded.dest));
         let upper = if copy.link {
             // Written into an empty directory: nothing below is looked at, no symlink of the image followed.
             let upper = FrozenUpper::create(self.lowers(state).first(), self.request.store, self.request.source_date_epoch)?;
-            copy_to(&RootDir::open(&upper.path()).map_err(StepError::path("open the new layer of", &expanded.dest))?)?;
+            copy_to(&new_layer(&upper)?, None)?;
             upper
         } else {
             let snapshot = self.snapshot(state)?;
-            copy_to(snapshot.root())?;
+            copy_to(snapshot.root(), Some(&new_layer(snapshot.upper())?))?;
             snapshot.freeze()?
         };
         self.made(state, key, upper, step)

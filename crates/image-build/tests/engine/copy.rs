@@ -9,6 +9,7 @@ use crate::world::{Options, World, paths, text, view};
 
 pub const TESTS: &[crate::Test] = &[
     ("copy::owners_and_modes_are_as_asked", owners),
+    ("copy::directories_that_are_new_and_that_are_there_get_the_same", directories),
     ("copy::ignored_files_are_not_there", ignored),
     ("copy::stages_and_images_are_sources", sources),
     ("copy::symlinks_never_lead_outside", breakout),
@@ -44,6 +45,28 @@ fn owners() {
     assert_eq!(owner(&built, "/new"), (7, 7, 0o600));
     let err = world.build_with("FROM BASE\nCOPY --chown=ap dir /x\n", &Options::default()).expect_err("no such user");
     assert!(err.to_string().contains("the image has no user `ap`"), "{err}");
+}
+
+/// What is new is filled past the overlay; hard links lead from one kind to the other, and a later source finds it all.
+fn directories() {
+    let world = World::new();
+    for (file, text) in [("one/old/first", "1"), ("one/gone/deep/file", "2"), ("two/new/deep/third", "3"), ("two/new/x", "4")] {
+        world.write(file, text);
+    }
+    fs::create_dir_all(world.context().join("one/new/deep")).expect("mkdir");
+    for name in ["new/second", "new/deep/third", "old/fourth"] {
+        fs::hard_link(world.context().join("one/old/first"), world.context().join("one").join(name)).expect("link");
+    }
+    let built = world.build(
+        "FROM BASE\nRUN mkdir -p /srv/old /srv/gone/deep && touch /srv/old/kept /srv/gone/deep/below\nRUN rm -r /srv/gone\n\
+         COPY one two /srv/\n",
+    );
+    let texts = ["old/first", "old/fourth", "new/second", "gone/deep/file", "new/deep/third", "new/x", "old/kept"];
+    assert_eq!(texts.map(|path| text(&built, &format!("/srv/{path}"))), ["1", "1", "1", "2", "3", "4", ""]);
+    assert!(view(&built).lookup("/srv/gone/deep/below").is_none());
+    let inodes = ["old/first", "old/fourth", "new/second"].map(|path| metadata(&built, &format!("/srv/{path}")).ino());
+    assert!(inodes.iter().all(|inode| *inode == inodes[0]), "{inodes:?}");
+    assert_eq!(metadata(&built, "/srv/new/deep/third").nlink(), 1);
 }
 
 fn ignored() {
