@@ -16,6 +16,7 @@ mod gated_build;
 pub mod koji_rpms;
 pub mod layer_digests;
 mod man_page;
+mod named_image;
 mod pinned_images;
 mod policy_cases;
 mod provenance;

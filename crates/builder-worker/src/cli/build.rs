@@ -18,6 +18,7 @@ use super::sandbox_args::SandboxArgs;
 use super::upload_ahead::UploadAhead;
 use crate::build_context::{platform, read_build_context};
 use crate::gated_build::{self, GatedBuild, Reach};
+use crate::named_image::NamedImageError;
 use crate::pinned_images::PinnedImages;
 
 /// Bytes of packages kept between builds; a worker's configuration has `gate.cache_gb`.
@@ -156,10 +157,14 @@ async fn run(args: &Args, epoch: i64) -> Result<LocalImage, BoxedDiagnose> {
     let registry = Registry::new(RegistryConfig { insecure: args.insecure_registry.clone(), ..RegistryConfig::default() })?;
     let bases: BTreeMap<&str, &ImageLocation> = args.base.iter().map(|(name, location)| (name.as_str(), location)).collect();
     let mut images = PinnedImages::default();
-    for (reference, _) in context.plan.image_references() {
+    for (reference, span) in context.plan.image_references() {
         let image = match bases.get(reference.as_str()) {
             Some(location) => location.load(&store, &registry, &arch).await?,
-            None => ImageLocation::Registry(reference.clone()).load(&store, &registry, &arch).await?,
+            None => {
+                let place = format!("{}:{}", context.dockerfile_name, span.first_line);
+                let image = ImageLocation::Registry(reference.clone()).load(&store, &registry, &arch).await;
+                image.map_err(NamedImageError::at(&place))?
+            }
         };
         images.0.insert(reference, image);
     }

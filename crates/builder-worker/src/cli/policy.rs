@@ -51,7 +51,9 @@ fn default_config(dir: &Path) -> PathBuf {
 }
 
 fn read(dir: &Path, config: &Path) -> Result<(PolicySettings, Vec<Case>), BoxedDiagnose> {
-    Ok((Settings::load_policy(config)?, read_cases(dir)?))
+    // First, so that a directory that is not there is what is told.
+    let cases = read_cases(dir)?;
+    Ok((Settings::load_policy(config)?, cases))
 }
 
 fn test(policy: &PolicySettings, cases: &[Case], file: &Path, verbose: bool) -> ExitCode {

@@ -214,7 +214,11 @@ impl Diagnose for ConfigError {
         "configuration"
     }
     fn hint(&self) -> Option<String> {
-        Some("correct the file and run `containerbuild check-config FILE`".into())
+        Some(
+            "correct the file, and try it: a worker's with `containerbuild check-config FILE`, a policy alone with \
+             `containerbuild policy test DIR`"
+                .into(),
+        )
     }
 }
 

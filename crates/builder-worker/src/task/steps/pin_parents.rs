@@ -13,6 +13,7 @@ use registry::{ImageReference, Registry};
 use rpm_provenance::files::Decision;
 
 use crate::build_context::BuildContext;
+use crate::named_image::NamedImageError;
 use crate::task::pinned_build::{PinnedArch, PinnedParent};
 use crate::task::run::TaskContext;
 
@@ -145,8 +146,8 @@ pub async fn pin_parents(
                 Some(nvr) if Some(reference.as_str()) == base => pull_spec_of(context, nvr).await?,
                 _ => reference.clone(),
             };
-            let asked: ImageReference = wanted.parse()?;
-            let resolved = registry.resolve(&asked, &asking.arch).await?;
+            let asked: ImageReference = wanted.parse().map_err(NamedImageError::at(&place))?;
+            let resolved = registry.resolve(&asked, &asking.arch).await.map_err(NamedImageError::at(&place))?;
             let pinned = resolved.reference.to_string();
             let mut images = Vec::new();
             for (pinned_arch, _) in plans {
@@ -155,7 +156,7 @@ pub async fn pin_parents(
                     Err(error) if pinned_arch.optional => {
                         context.log.step(&format!("warning: the optional {} will fail: {error}", pinned_arch.arch));
                     }
-                    Err(error) => return Err(error.into()),
+                    Err(error) => return Err(NamedImageError::at(&place)(error).into()),
                 }
             }
             let parent = Candidate { name: &pinned, place: &place, digest: &resolved.digest, images: &images };
