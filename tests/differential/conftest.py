@@ -38,8 +38,9 @@ def scene():
     state.mkdir(mode=0o700)
     try:
         bases = engines.base_layouts(state, tomllib.loads((HERE / "bases.toml").read_text()))
-        buildah = engines.Buildah(state, bases)
+        buildah = engines.Buildah(state)
         try:
+            buildah.pull(bases)
             with ThreadPoolExecutor(2) as pool:
                 yield SimpleNamespace(state=state, ours=engines.Ours(state, bases), buildah=buildah, pool=pool)
         finally:

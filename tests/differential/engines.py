@@ -51,7 +51,7 @@ class Ours:
 class Buildah:
     """`buildah bud`, with storage and configuration of its own."""
 
-    def __init__(self, state, bases):
+    def __init__(self, state):
         self.state = state
         etc = state / "etc"
         etc.mkdir()
@@ -69,8 +69,12 @@ class Buildah:
             CONTAINERS_CONF=str(etc / "containers.conf"),
             TMPDIR=str(state / "tmp"),
         )
+
+    def pull(self, bases):
+        """Gives it the base images. What it mounted for them is there until `close`, also when this fails."""
+        policy = f"--signature-policy={self.state}/etc/policy.json"
         for name, layout in bases.items():
-            pulled = self.call("pull", "-q", "--policy=always", f"--signature-policy={etc}/policy.json", f"oci:{layout}")
+            pulled = self.call("pull", "-q", "--policy=always", policy, f"oci:{layout}")
             self.call("tag", pulled.stdout.split()[-1], name)
 
     def call(self, *arguments):

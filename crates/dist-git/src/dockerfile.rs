@@ -61,7 +61,7 @@ impl Diagnose for DockerfileError {
     fn hint(&self) -> Option<String> {
         match self {
             DockerfileError::NotFound { .. } => {
-                Some("name the directory in the source URL when it is not the top: …?DIRECTORY#COMMIT".to_owned())
+                Some("where it is in a directory below, name that; in a source URL so: …?DIRECTORY#COMMIT".to_owned())
             }
             _ => None,
         }
