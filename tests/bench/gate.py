@@ -44,7 +44,7 @@ The first request for that RPM, while it is copied and verified: {cold:.2f} GB/s
 the page cache. dnf takes packages of `file://` where they are; what comes over http, through the gate or from any
 server, it writes to a cache of its own, and hashes: that is the difference between the two downloads.
 """
-ROUNDS = 4
+ROUNDS = 8
 """At least as many: two installs of the same differ by a tenth, which is more than is looked for."""
 SLACK = 1.03
 """What medians of the same thing differ by here."""
@@ -79,20 +79,19 @@ def measure(ours: Containerbuild, inputs: Inputs, rounds: int) -> Results:
             ("--network", "none"),
         ),
     }
-    store = ours.warm("dnf")
     # The gate's cache lies beside the store and outlives it; the first build fills it.
     for number in range(-1, max(rounds, ROUNDS)):
-        found = {}
+        store, found = ours.warm("dnf"), {}
         # In turn from both ends, and nothing left to write: what a build wrote is work for the one after it.
         for name in list(works)[:: -1 if number % 2 else 1]:
             context, options = works[name]
             os.sync()
             found[name] = _run_seconds(ours.build(context, store, "--no-cache", *options))
-        print(f"{ROW:<18} {'warm-up' if number < 0 else f'{number + 1}/{rounds}':<8} {found}", flush=True)
+        print(f"{ROW:<18} {'warm-up' if number < 0 else f'{number + 1}/{max(rounds, ROUNDS)}':<8} {found}", flush=True)
         if number >= 0:
             for name, seconds in found.items():
                 getattr(results, name).append(seconds)
-    scratch.remove(store)
+        scratch.remove(store)
     return results
 
 
