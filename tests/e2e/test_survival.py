@@ -20,10 +20,12 @@ def wait_for(what, condition, seconds=120):
 
 def test_kill_9_in_the_middle_of_a_build_is_survived(scene, tmp_path):
     # A repository of its own with a RUN that lasts long enough to be killed in.
+    # Of a length of its own, too: another suite beside this one has the same test.
+    seconds = f"20.{os.getpid()}"
     (tmp_path / "Dockerfile").write_text(
         "FROM registry.example.com/f40/base:40\n"
         'LABEL com.redhat.component="webserver" name="f40/webserver" version="2.0"\n'
-        "RUN dnf -y install tree && sleep 20\n"
+        f"RUN dnf -y install tree && sleep {seconds}\n"
     )
     dist_git.create(scene, "slow", tmp_path)
     task = build.submit(scene, "slow")
@@ -37,7 +39,7 @@ def test_kill_9_in_the_middle_of_a_build_is_survived(scene, tmp_path):
         return running_sleep()
 
     def running_sleep():
-        return any(b"sleep\x0020" in cmdline for cmdline in command_lines())
+        return any(f"sleep\0{seconds}".encode() in cmdline for cmdline in command_lines())
 
     wait_for("RUN step", installing)
     os.kill(running.pid, signal.SIGKILL)
