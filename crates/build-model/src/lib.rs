@@ -5,6 +5,7 @@
 
 mod arch;
 mod blame;
+mod causes;
 mod container_params;
 mod container_yaml;
 mod digest;
@@ -24,6 +25,7 @@ mod task_result;
 
 pub use arch::{Arch, ArchError};
 pub use blame::{Blame, BoxedDiagnose, Diagnose};
+pub use causes::{chain, innermost};
 pub use container_params::BuildContainerParams;
 pub use container_yaml::{
     AdditionalTags, Autorebuild, Compose, ContainerYaml, ContainerYamlError, Platforms, Remark, container_yaml_schema,

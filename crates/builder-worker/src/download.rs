@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use build_model::{Blame, Diagnose};
+use build_model::{Blame, Diagnose, innermost};
 use dist_git::Authorization;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderValue};
@@ -99,15 +99,6 @@ fn answered(status: StatusCode) -> String {
         StatusCode::NOT_FOUND => "it is not there (404)".to_owned(),
         status => format!("the server answers {status}"),
     }
-}
-
-/// The reason that names the host or the certificate.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut reason: &dyn std::error::Error = error;
-    while let Some(source) = reason.source() {
-        reason = source;
-    }
-    reason.to_string()
 }
 
 impl DownloadProblem {

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use build_model::innermost;
 use reqwest::{Certificate, Client, ClientBuilder, Identity};
 use system_authorities::with_system_authorities;
 use url::Url;
@@ -205,7 +206,6 @@ fn build_client(config: &HubConfig, at_most_tls_1_2: bool) -> Result<Client, Hub
         .tcp_keepalive_interval(Duration::from_secs(15))
         .tcp_keepalive_retries(4);
     let mut only = Vec::new();
-    let mut identified = false;
     if let Some(ca) = &config.ca {
         only.extend(read_ca(ca)?);
     }
@@ -214,17 +214,17 @@ fn build_client(config: &HubConfig, at_most_tls_1_2: bool) -> Result<Client, Hub
             only.extend(read_ca(ca)?);
         }
         builder = builder.identity(read_identity(pem)?);
-        identified = true;
     }
     if at_most_tls_1_2 {
         builder = builder.tls_version_max(reqwest::tls::Version::TLS_1_2);
     }
-    // A hub without TLS takes it as well: a configuration that trusts nobody costs as much as one that reads everything.
-    builder = match (only.is_empty(), identified || at_most_tls_1_2) {
-        (true, false) => with_system_authorities(builder),
-        (true, true) => builder,
-        (false, _) => builder.tls_certs_only(only),
-    };
+    let is_plain = !at_most_tls_1_2 && !matches!(config.credentials, Credentials::Certificate { .. });
+    if !only.is_empty() {
+        builder = builder.tls_certs_only(only);
+    } else if is_plain {
+        // A hub without TLS takes it, too: a configuration that trusts nobody costs as much as one that reads everything.
+        builder = with_system_authorities(builder);
+    }
     builder.build().map_err(|source| HubError::Tls { url: config.url.clone(), source })
 }
 
@@ -246,13 +246,4 @@ fn read_identity(path: &Path) -> Result<Identity, HubError> {
     let text = read(path, "read the client certificate")?;
     let pem = split_pem(&String::from_utf8_lossy(&text)).map_err(bad)?;
     Identity::from_pkcs8_pem(pem.certificates.as_bytes(), pem.key.as_bytes()).map_err(|e| bad(innermost(&e)))
-}
-
-/// The last cause of an error: the TLS library's own words.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut last = error;
-    while let Some(inner) = last.source() {
-        last = inner;
-    }
-    last.to_string()
 }

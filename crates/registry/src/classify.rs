@@ -1,8 +1,9 @@
 //! Errors of `oci-client` → [`RegistryError`]: by type and HTTP status, never by the text of a message.
 
-use std::error::Error;
+use std::error::Error as _;
 use std::io;
 
+use build_model::chain;
 use oci_client::errors::{DigestError, OciDistributionError, OciEnvelope, OciErrorCode};
 
 use crate::alias::Target;
@@ -15,7 +16,7 @@ pub(crate) fn classify(error: OciDistributionError, action: Action, target: &Tar
         OciDistributionError::RequestError(ref request) => match request.status() {
             Some(status) => case.status(status.as_u16(), String::new()),
             None if request.is_connect() && !has_io_error(request) => case.tls(error),
-            None if request.is_builder() || request.is_redirect() => case.protocol(chain(request)),
+            None if request.is_builder() || request.is_redirect() => case.protocol(shortened(&chain(request))),
             // No connection, a lost one, a time-out, a body cut short.
             None => case.unreachable(error),
         },
@@ -158,17 +159,6 @@ fn registry_message(body: &str) -> String {
 
 fn messages(envelope: &OciEnvelope) -> String {
     shortened(&envelope.errors.iter().map(|e| e.message.as_str()).filter(|m| !m.is_empty()).collect::<Vec<_>>().join("; "))
-}
-
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    shortened(&text)
 }
 
 /// The start of a message, on one line: registries behind proxies answer with whole HTML pages.

@@ -2,16 +2,14 @@
 
 use std::fs;
 
+use build_model::chain;
+
 use super::*;
 use crate::tar_format::TarEntry;
 use crate::testing::{image, scratch, sha256, store, tar, tar_of};
 use crate::{ManifestFormat, UnpackLimits};
 
 const LAYERS: &[&[&str]] = &[&["d etc", "f etc/a 1"], &["f etc/b 2"]];
-
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
-}
 
 #[test]
 fn an_image_survives_with_its_config_and_layers() {

@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use build_model::chain;
+
 use super::*;
 use crate::media_types::OCI_MANIFEST;
 use crate::testing::{image, is_root, store, tar_of};
@@ -12,11 +14,6 @@ const LAYERS: &[&[&str]] = &[&["d etc", "f etc/a 1"], &["f etc/b 2"]];
 
 fn small(store: &Store) -> LocalImage {
     image(store, LAYERS, ManifestFormat::Oci, Compression::Gzip { level: 6 })
-}
-
-/// The text of an error and its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {}", chain(cause)))
 }
 
 #[test]

@@ -30,6 +30,7 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use build_model::chain;
 use session::{Session, remove_any, remove_dead};
 
 pub use blob::BlobWriter;
@@ -145,18 +146,6 @@ impl Store {
             other => other.map_err(StoreError::io("throw away", path)),
         }
     }
-}
-
-/// A one-line text of an error and its causes, for the log.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

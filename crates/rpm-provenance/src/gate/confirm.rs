@@ -9,10 +9,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use build_model::Nvra;
+use build_model::{Nvra, chain};
 use tokio::sync::{OnceCell, watch};
 
-use super::release::{Decision, Unanswered, chain};
+use super::release::{Decision, Unanswered};
 use crate::koji_rpms::{complete, lookup_all};
 use crate::policy::{Objection, ReleaseRules};
 use crate::rule::judge;
@@ -69,7 +69,7 @@ struct Waiting {
 
 /// Collects questions and asks them.
 pub(super) struct Confirmations {
-    koji: Arc<dyn KojiRpms>,
+    pub koji: Arc<dyn KojiRpms>,
     rules: Arc<ReleaseRules>,
     /// What the tags that the rules name inherit from, asked for once.
     inheritance: OnceCell<BTreeMap<String, Vec<String>>>,

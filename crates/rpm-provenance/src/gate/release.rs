@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::io::BufReader;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use build_model::chain;
 use tokio::sync::{OnceCell, oneshot, watch};
 
 use super::cache::{CachedFile, Download, Fetched, FileCache, Note};
@@ -116,10 +117,8 @@ type Cell = Arc<OnceCell<Arc<Examined>>>;
 
 pub(super) struct Releases {
     cache: Arc<FileCache>,
-    /// `None` for builds without a hub.
-    koji: Option<Arc<dyn KojiRpms>>,
     rules: Arc<ReleaseRules>,
-    /// Who asks Koji about what was handed out; `None` without a hub.
+    /// Who asks Koji, now and about what was handed out; `None` for builds without a hub.
     pub confirmations: Option<Arc<Confirmations>>,
     decided: Mutex<HashMap<String, Cell>>,
 }
@@ -127,8 +126,8 @@ pub(super) struct Releases {
 impl Releases {
     pub fn new(cache: Arc<FileCache>, koji: Option<Arc<dyn KojiRpms>>, rules: ReleaseRules) -> Self {
         let rules = Arc::new(rules);
-        let confirmations = koji.clone().map(|koji| Arc::new(Confirmations::new(koji, rules.clone())));
-        Releases { cache, koji, rules, confirmations, decided: Mutex::default() }
+        let confirmations = koji.map(|koji| Arc::new(Confirmations::new(koji, rules.clone())));
+        Releases { cache, rules, confirmations, decided: Mutex::default() }
     }
 
     /// The decision about a listed RPM; concurrent requests for it wait for one.
@@ -253,14 +252,14 @@ impl Releases {
             return Ok((Decision::new(Rule::NameDiffers, evidence, Some(ident)), None));
         }
         let objections = self.rules.judge_name(&ident.nvra);
-        let asked = self.koji.as_deref().zip(self.confirmations.as_ref());
-        let Some((koji, confirmations)) = asked.filter(|_| !objections.iter().any(|o| o.refuses)) else {
+        let Some(confirmations) = self.confirmations.as_ref().filter(|_| !objections.iter().any(|o| o.refuses)) else {
             let evidence = "no hub is set; only the repository's checksum was verified".to_owned();
             return Ok((Decision::new(Rule::NotChecked, evidence, Some(ident)).with(objections), None));
         };
         let failed = |e: LookupError| Unanswered { rule: Rule::LookupFailed, evidence: chain(&e) };
         let asked = [ident.nvra.clone()];
-        let row = koji.rows(&asked).await.and_then(|rows| complete(asked.len(), rows)).map_err(failed)?.pop().flatten();
+        let row =
+            confirmations.koji.rows(&asked).await.and_then(|rows| complete(asked.len(), rows)).map_err(failed)?.pop().flatten();
         let rpm_id = row.as_ref().map(|row| row.rpm_id);
         let by = match judge(&ident, row.as_ref()) {
             Ok(by) => by,
@@ -324,15 +323,4 @@ fn unanswered(error: &FetchError) -> Unanswered {
 
 fn verification_failed() -> Unanswered {
     Unanswered { rule: Rule::CacheFailed, evidence: "the verification failed".to_owned() }
-}
-
-/// An error with its causes, in one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(e) = cause {
-        text = format!("{text}: {e}");
-        cause = e.source();
-    }
-    text
 }

@@ -5,12 +5,13 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use build_model::chain;
 use http::header::HOST;
 use http::{HeaderMap, Method, Response, StatusCode, Uri};
 use tokio::sync::watch;
 
 use super::cache::{Fetched, FileCache};
-use super::release::{Decision, Examined, Releases, STREAMED_ABOVE, Source, Unanswered, chain};
+use super::release::{Decision, Examined, Releases, STREAMED_ABOVE, Source, Unanswered};
 use super::response::{self, Body, Content, Validators, Verified};
 use super::source::{MAX_METADATA, PinnedSource};
 use super::upstream::FetchError;
