@@ -81,14 +81,15 @@ def measure(ours: Containerbuild, inputs: Inputs, rounds: int) -> Results:
         ),
     }
     # The gate's cache lies beside the store and outlives it; the first build fills it.
-    for number in range(-1, max(rounds, ROUNDS)):
+    rounds = max(rounds, ROUNDS)
+    for number in range(-1, rounds):
         store, found = ours.warm("dnf"), {}
         # In turn from both ends, and nothing left to write: what a build wrote is work for the one after it.
         for name in list(works)[:: -1 if number % 2 else 1]:
             context, options = works[name]
             os.sync()
             found[name] = _run_seconds(ours.build(context, store, "--no-cache", *options))
-        print(f"{ROW:<18} {'warm-up' if number < 0 else f'{number + 1}/{max(rounds, ROUNDS)}':<8} {found}", flush=True)
+        print(f"{ROW:<18} {'warm-up' if number < 0 else f'{number + 1}/{rounds}':<8} {found}", flush=True)
         if number >= 0:
             for name, seconds in found.items():
                 getattr(results, name).append(seconds)

@@ -1,5 +1,6 @@
 //! The account of one image: walks the new layers, judges every path on a few threads, and compares packages with files.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,28 +129,22 @@ pub fn account(what: &Accounting<'_>) -> Result<FileAccount, FilesError> {
 
 /// Whatever it is, nobody can say; it may be a program.
 fn out_of_reach(path: &[u8], layer: usize) -> Record {
-    Record {
-        path: shown(path),
-        class: Class::Unexplained,
-        code: Code::Binary,
-        runs: Some("its path is too long to look at it".into()),
-        size: 0,
-        kind: "file".into(),
-        layer: Some(layer),
-        owner: None,
-        differs: Vec::new(),
-        source: None,
-        sha256: None,
-    }
+    let runs = "its path is too long to look at it".into();
+    Record { layer: Some(layer), ..not_seen(path, Code::Binary, runs) }
 }
 
 /// A volume or another layer could bring what the image's configuration has programs obey.
 fn not_there(absent: &Absent) -> Record {
+    not_seen(&absent.path, if absent.is_anybody_s { Code::Script } else { Code::None }, absent.runs.clone().into())
+}
+
+/// A file of which nothing is known but why it counts.
+fn not_seen(path: &[u8], code: Code, runs: Cow<'static, str>) -> Record {
     Record {
-        path: shown(&absent.path),
+        path: shown(path),
         class: Class::Unexplained,
-        code: if absent.is_anybody_s { Code::Script } else { Code::None },
-        runs: Some(absent.runs.clone().into()),
+        code,
+        runs: Some(runs),
         size: 0,
         kind: "file".into(),
         layer: None,

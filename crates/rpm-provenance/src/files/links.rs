@@ -59,11 +59,11 @@ pub(super) fn judge(links: Vec<RunLink>, tree: &mut Tree, known: &Known<'_>) -> 
     for RunLink { path, mut record } in links {
         let altered = record.class == Class::Altered;
         let runs = runs(&path).unwrap_or(COMMAND); // in a directory of the image's PATH
-        if let Some(problem) = problem(&path, altered, tree, known)? {
-            record.class = if altered { Class::Altered } else { Class::Unexplained };
-            record.code = Code::Script;
-            record.runs = Some(Cow::Owned([runs, &problem].join("; ")));
-        } else if let Some(objection) = other_program(&path, tree, known)? {
+        let objection = match problem(&path, altered, tree, known)? {
+            None => other_program(&path, tree, known)?,
+            found => found,
+        };
+        if let Some(objection) = objection {
             record.class = if altered { Class::Altered } else { Class::Unexplained };
             record.code = Code::Script;
             record.runs = Some(Cow::Owned([runs, &objection].join("; ")));

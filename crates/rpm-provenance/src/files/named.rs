@@ -61,6 +61,7 @@ const INTERPRETERS: [&str; 41] = [
     "supervisord",
     "uwsgi",
 ];
+
 impl ConfigText {
     /// The `PATH` among them.
     pub(super) fn search_path(texts: &[ConfigText]) -> Option<&str> {
@@ -71,9 +72,7 @@ impl ConfigText {
     fn variable(&self) -> Option<&str> {
         self.what.strip_prefix("ENV ")
     }
-}
 
-impl ConfigText {
     /// Whether a variable can make a program load code.
     pub fn is_run(variable: &str) -> bool {
         variable == SEARCH_PATH || Obeyed::of(variable).is_some()
@@ -81,7 +80,7 @@ impl ConfigText {
 
     /// Words that may be paths of files it runs.
     fn candidates(&self) -> Vec<&str> {
-        let is_variable = self.what.starts_with("ENV ");
+        let is_variable = self.variable().is_some();
         let mut found = Vec::new();
         let mut runs_next = true;
         for word in self.words.iter().flat_map(|word| word.split(|c: char| c.is_whitespace() || "'\"`;&|()<>{}=:,".contains(c))) {
@@ -146,16 +145,16 @@ impl Named {
             }
             let paths = text.variable().map(|name| Obeyed::paths(name, text.words.first().map_or("", String::as_str)));
             for word in paths.into_iter().flatten() {
-                found.look_for(&text.what, word, dir, tree)?;
+                found.look_for(text, word, dir, tree)?;
             }
         }
         Ok(found)
     }
 
     /// Notes a path that the image does not have, or anybody may put something at.
-    fn look_for(&mut self, what: &str, word: &str, dir: &str, tree: &mut Tree) -> Result<(), (PathBuf, io::Error)> {
-        let is_search_path = what.strip_prefix("ENV ") == Some(SEARCH_PATH);
-        let is_library = !word.contains('/') && (what.ends_with("LD_PRELOAD") || what.ends_with("LD_AUDIT"));
+    fn look_for(&mut self, text: &ConfigText, word: &str, dir: &str, tree: &mut Tree) -> Result<(), (PathBuf, io::Error)> {
+        let is_search_path = text.variable() == Some(SEARCH_PATH);
+        let is_library = !word.contains('/') && matches!(text.variable(), Some("LD_PRELOAD" | "LD_AUDIT"));
         let path = if is_library { word.to_owned() } else { from(dir, word) };
         let place = if is_library { path.clone().into_bytes() } else { tree.canonical_dir(path.as_bytes())?.to_vec() };
         let is_anybody_s = !is_library && (links::is_anybody_s(&place) || links::is_anybody_s(&[&place[..], b"/"].concat()));
@@ -171,7 +170,7 @@ impl Named {
             (false, false) if !is_search_path => "which is not in the image",
             _ => return Ok(()),
         };
-        let runs = format!("{what} names it, {problem}");
+        let runs = format!("{} names it, {problem}", text.what);
         self.absent.push(Absent { path: place, runs, is_anybody_s: is_anybody_s && !is_given });
         Ok(())
     }

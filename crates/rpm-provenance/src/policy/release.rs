@@ -80,23 +80,26 @@ impl ReleaseRules {
 
     /// What stands against a file by the key it names, whatever Koji recorded.
     pub fn judge_key(&self, rpm: &Nvra, key: Option<&str>) -> Vec<Objection> {
-        let word = if key.is_none() { Rule::Unsigned } else { Rule::WrongKey };
-        let rules = self.signing_keys.iter().filter(|rule| !rule.excepts(&rpm.nvr.name));
-        rules.filter_map(|rule| objection(rule, word, rule.seen(key, None))).collect()
+        self.judge_keys(rpm, key, |rule| rule.seen(key, None))
     }
 
     /// What stands against a file by its signature: the key must be allowed, and Koji must have recorded this very
     /// signature. `sighash` is the MD5 of the file's signature header, which is what Koji keeps (`rpmsigs.sighash`).
     pub fn judge_signature(&self, rpm: &Nvra, key: Option<&str>, sighash: &str, recorded: &[KnownSignature]) -> Vec<Objection> {
         let keys: Vec<String> = recorded.iter().map(|s| s.sigkey.clone()).filter(|key| !key.is_empty()).collect();
-        let word = if key.is_none() { Rule::Unsigned } else { Rule::WrongKey };
         let other = key.filter(|key| {
             let mut of_key = recorded.iter().filter(|s| same_key(&s.sigkey, key));
             !of_key.any(|s| s.sighash.eq_ignore_ascii_case(sighash))
         });
         let other = other.map(|key| format!("its signature of the key {key} is not the one that Koji recorded"));
+        self.judge_keys(rpm, key, |rule| rule.seen(key, Some(&keys)).or_else(|| other.clone()))
+    }
+
+    /// What the rules about keys that hold for a package say of a file, by what each sees in it.
+    fn judge_keys(&self, rpm: &Nvra, key: Option<&str>, seen: impl Fn(&SigningKeys) -> Option<String>) -> Vec<Objection> {
+        let word = if key.is_none() { Rule::Unsigned } else { Rule::WrongKey };
         let rules = self.signing_keys.iter().filter(|rule| !rule.excepts(&rpm.nvr.name));
-        rules.filter_map(|rule| objection(rule, word, rule.seen(key, Some(&keys)).or_else(|| other.clone()))).collect()
+        rules.filter_map(|rule| objection(rule, word, seen(rule))).collect()
     }
 
     /// What stands against a package by the tags its build is in now. `inheritance` tells what the named tags inherit from.
